@@ -1,0 +1,30 @@
+"""Makes ``tf.keras`` mean tf_keras, which TensorFlow Recommenders is written for."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def select_tf_keras() -> None:
+    """Selects tf_keras for this process, or says how to.
+
+    TensorFlow resolves ``tf.keras`` at its first use, not at its import, so setting the
+    environment variable works in both orders of import.
+
+    Raises:
+        ImportError: Keras 3 is already loaded as ``tf.keras``; it cannot be replaced.
+    """
+    if _keras_3_is_resolved():
+        raise ImportError(
+            "tfrec-vis needs tf_keras, but tf.keras is already Keras 3 in this process; "
+            "set the environment variable TF_USE_LEGACY_KERAS=1, or import tfrec_vis before "
+            "the first use of tf.keras"
+        )
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
+
+def _keras_3_is_resolved() -> bool:
+    tensorflow = sys.modules.get("tensorflow")
+    loader = vars(tensorflow).get("keras") if tensorflow is not None else None
+    return getattr(loader, "_tfll_keras_version", None) == "keras_3"
