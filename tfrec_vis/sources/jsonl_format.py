@@ -1,0 +1,61 @@
+"""JSON Lines files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+from tfrec_vis.sources.as_text import as_text
+from tfrec_vis.sources.files import lines
+from tfrec_vis.sources.row_format import Header, RowFormat, unreadable
+from tfrec_vis.sources.source import RawRow, TimestampFormat
+
+_HEADER_LINES = 100
+
+
+class JsonLinesFormat(RowFormat):
+    """One JSON object a line; its columns are the keys of the first 100 objects."""
+
+    def header(self, path: str) -> Header:
+        columns: dict[str, None] = {}
+        has_rows = False
+        for line in islice(lines(path), _HEADER_LINES):
+            has_rows = has_rows or bool(line.strip())
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict):
+                columns.update(dict.fromkeys(record))
+        if has_rows and not columns:
+            raise ValueError(f"no JSON object in the first {_HEADER_LINES} lines")
+        return Header(tuple(columns), has_rows)
+
+    def rows(
+        self,
+        path: str,
+        name: str,
+        columns: Mapping[str, str],
+        timestamp_format: TimestampFormat,
+        part: int = 0,
+    ) -> Iterator[RawRow]:
+        for number, line in enumerate(lines(path), start=1):
+            if line.strip():
+                yield _row(f"{name}:{number}", line, columns, timestamp_format)
+
+
+def _row(
+    where: str, line: bytes, columns: Mapping[str, str], timestamp_format: TimestampFormat
+) -> RawRow:
+    excerpt = line.decode("utf-8", "replace").strip()
+    try:
+        record = json.loads(line.decode("utf-8"))
+        if not isinstance(record, dict):
+            return unreadable(where, "not_json", excerpt)
+        values = {key: as_text(record.get(name), timestamp_format) for key, name in columns.items()}
+    except UnicodeError:
+        return unreadable(where, "not_utf8", excerpt)
+    except (ValueError, RecursionError):
+        return unreadable(where, "not_json", excerpt)
+    return RawRow(where, dict(values))
