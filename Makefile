@@ -1,0 +1,58 @@
+# make demo | make test: each does all its own set-up in .venv from a fresh clone.
+#
+# PYTHON=... names the interpreter (3.10 or 3.11); PYTEST_ARGS=... is handed to pytest.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+
+# The first of these that runs and is a supported version.
+PYTHON ?= $(shell for python in python3.11 python3.10 python3 python; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' \
+	2>/dev/null && echo $$python && break; done)
+
+.PHONY: help install demo test test-slow bench clean
+
+help:
+	@echo "make install    .venv with all that is needed"
+	@echo "make demo       the whole chain on the simulated shop (runs/demo/report.html)"
+	@echo "make test       style, types, tests"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make bench      measure, and write docs/results/benchmarks.md"
+	@echo "make clean      remove .venv, caches and build products; runs/ stays"
+
+install: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "tfrec-vis needs Python 3.10 or 3.11: install one," \
+		"or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@if command -v uv >/dev/null; then \
+		set -ex; \
+		test -x $(BIN)/python || uv venv --python "$$(command -v $(PYTHON))" $(VENV); \
+		uv pip install --python $(BIN)/python -c constraints.txt -e ".[dev]"; \
+	else \
+		set -ex; \
+		test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
+		$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"; \
+	fi
+	@touch $@
+
+demo: install
+	$(BIN)/tfrec-vis demo
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+
+test-slow: install
+	$(BIN)/python -m pytest --durations=15 -m slow $(PYTEST_ARGS)
+
+bench: install
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

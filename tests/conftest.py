@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import tfrec_vis  # noqa: E402, F401  (selects tf_keras before any test imports TensorFlow)
+
+SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared/data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
+@pytest.fixture(autouse=True)
+def seeds() -> None:
+    """Every test starts from the same random state."""
+    random.seed(0)
+    np.random.seed(0)
+    if "tensorflow" in sys.modules:
+        sys.modules["tensorflow"].random.set_seed(0)
+
+
+@pytest.fixture(scope="session")
+def hm_fashion() -> Path:
+    """The H&M sample: transactions_train.csv, articles.csv, images/."""
+    path = SHARED_DATA / "hm-fashion"
+    if not (path / "transactions_train.csv").is_file():
+        pytest.skip("needs the H&M sample at ../shared/data/hm-fashion")
+    return path

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from tfrec_vis.errors import InputError
+from tfrec_vis.serving import publish, versions
+
+
+def write_model(path: Path, content: bytes = b"graph") -> None:
+    (path / "variables").mkdir()
+    (path / "variables/variables.index").write_bytes(content)
+    (path / "saved_model.pb").write_bytes(content)
+
+
+def configured(root: Path) -> dict[str, str]:
+    """name -> base_path, parsed by TensorFlow Serving's own message."""
+    config = text_format.Parse(
+        (root / "models.config").read_text(), model_server_config_pb2.ModelServerConfig()
+    )
+    assert all(c.model_platform == "tensorflow" for c in config.model_config_list.config)
+    return {c.name: c.base_path for c in config.model_config_list.config}
+
+
+def test_versions_rise(tmp_path: Path) -> None:
+    root = tmp_path / "deep/root"
+    assert publish(write_model, root, "encoder") == root / "encoder/1"
+    assert publish(write_model, root, "encoder") == root / "encoder/2"
+    (root / "encoder/10").mkdir()
+    assert publish(write_model, root, "encoder") == root / "encoder/11"
+    assert (root / "encoder/11/variables/variables.index").read_bytes() == b"graph"
+
+
+def test_folder_is_copied(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    write_model(model)
+    published = publish(model, tmp_path / "root", "ranker")
+    assert (published / "variables/variables.index").read_bytes() == b"graph"
+    assert (model / "saved_model.pb").is_file()
+
+
+def test_models_config_names_every_model(tmp_path: Path) -> None:
+    root = tmp_path / 'models "quoted" \\ folder'
+    publish(write_model, root, "ranker")
+    publish(write_model, root, "encoder")
+    (root / "empty").mkdir()
+    (root / "unfinished/.partial-1-a").mkdir(parents=True)
+    assert configured(root) == {
+        "encoder": str(root / "encoder"),
+        "ranker": str(root / "ranker"),
+    }
+
+
+def test_models_config_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    publish(write_model, Path("root"), "encoder")
+    assert configured(tmp_path / "root") == {"encoder": str(tmp_path / "root/encoder")}
+
+
+def test_failing_writer_leaves_nothing(tmp_path: Path) -> None:
+    def half(path: Path) -> None:
+        (path / "saved_model.pb").write_bytes(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        publish(half, tmp_path, "encoder")
+    assert list((tmp_path / "encoder").iterdir()) == []
+    assert not (tmp_path / "models.config").exists()
+
+
+def test_writer_without_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no saved_model.pb"):
+        publish(lambda path: None, tmp_path, "encoder")
+    assert versions(tmp_path / "encoder") == []
+
+
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "a b", "-x", "a\n"])
+def test_bad_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="model name"):
+        publish(write_model, tmp_path, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_without_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no saved_model.pb"):
+        publish(tmp_path / "absent", tmp_path / "root", "encoder")
+
+
+def test_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "root").write_text("")
+    with pytest.raises(InputError, match="cannot publish into"):
+        publish(write_model, tmp_path / "root", "encoder")
+
+
+def test_concurrent_threads_get_numbers_of_their_own(tmp_path: Path) -> None:
+    published: list[tuple[Path, bytes]] = []
+    together = threading.Barrier(12)
+
+    def run(i: int) -> None:
+        content = b"%d" % i
+
+        def write(path: Path) -> None:
+            write_model(path, content)
+            together.wait()
+
+        published.append((publish(write, tmp_path, f"model-{i % 3}"), content))
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len({path for path, _ in published}) == 12
+    for path, content in published:
+        assert (path / "saved_model.pb").read_bytes() == content
+    for i in range(3):
+        assert versions(tmp_path / f"model-{i}") == [1, 2, 3, 4]
+    assert sorted(configured(tmp_path)) == ["model-0", "model-1", "model-2"]
+    assert [p for p in tmp_path.rglob("*") if "partial" in p.name] == []
+
+
+def _publish_many(root: Path, name: str) -> None:
+    for _ in range(5):
+        publish(write_model, root, name)
+
+
+def test_concurrent_processes(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    names = ["a", "a", "b"]
+    workers = [context.Process(target=_publish_many, args=(tmp_path, name)) for name in names]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert versions(tmp_path / "a") == list(range(1, 11))
+    assert versions(tmp_path / "b") == list(range(1, 6))
+    assert sorted(configured(tmp_path)) == ["a", "b"]
+
+
+def _killed_while_writing(root: Path) -> None:
+    def write(path: Path) -> None:
+        write_model(path)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    publish(write, root, "encoder")
+
+
+def test_killed_publisher_leaves_no_version(tmp_path: Path) -> None:
+    worker = multiprocessing.get_context("spawn").Process(
+        target=_killed_while_writing, args=(tmp_path,)
+    )
+    worker.start()
+    worker.join()
+    assert worker.exitcode == -signal.SIGKILL
+    (leftover,) = (tmp_path / "encoder").iterdir()
+    assert leftover.name.startswith(".partial-")
+    assert versions(tmp_path / "encoder") == []
+
+    assert publish(write_model, tmp_path, "encoder") == tmp_path / "encoder/1"
+    assert configured(tmp_path) == {"encoder": str(tmp_path / "encoder")}
