@@ -1,0 +1,75 @@
+"""The manifest: what the prepared folder holds and how it came about."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import tensorflow as tf
+
+from tfrec_vis.prepare.cuts import SPLITS
+from tfrec_vis.prepare.facts import Facts
+from tfrec_vis.prepare.settings import PrepareSettings
+from tfrec_vis.sources.source import Source
+
+_PACKAGES = ("tfrec-vis", "tensorflow", "tensorflow-io", "apache-beam", "pillow", "numpy")
+
+
+def build_manifest(
+    folder: str, source: Source, settings: PrepareSettings, facts: Facts
+) -> dict[str, Any]:
+    """The manifest of a folder in which everything else is written already."""
+    return {
+        "interactions": _fate(facts, "interactions"),
+        "items": _fate(facts, "items"),
+        "item_count": facts.number("items", "kept"),
+        "item_features": list(source.item_features),
+        "context_features": list(source.context_features),
+        "cuts": facts.cuts,
+        "splits": {
+            "pretrain": _numbers(facts, "pretrain", "pages", "records", "clicks"),
+            **{split: _numbers(facts, split, "rows", "clicks", "users") for split in SPLITS},
+        },
+        "negatives": {name: facts.number("negatives", name) for name in ("wanted", "written")},
+        "settings": asdict(settings),
+        "versions": _versions(),
+        "checksums": _checksums(folder),
+    }
+
+
+def _fate(facts: Facts, kind: str) -> dict[str, Any]:
+    numbers: dict[str, Any] = {
+        name: facts.number(kind, name) for name in ("read", "kept", "merged")
+    }
+    return {**numbers, "rejected": facts.rejected(kind)}
+
+
+def _numbers(facts: Facts, split: str, *names: str) -> dict[str, int]:
+    return {name: facts.number("splits", split, name) for name in names}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _checksums(folder: str) -> dict[str, str]:
+    """SHA-256 of every file, by its path in the folder."""
+    sums = {}
+    for parent, _, names in tf.io.gfile.walk(folder):
+        for name in names:
+            path = tf.io.gfile.join(parent, name)
+            digest = hashlib.sha256()
+            with tf.io.gfile.GFile(path, "rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+            sums[path[len(folder) :].lstrip("/")] = digest.hexdigest()
+    return dict(sorted(sums.items()))

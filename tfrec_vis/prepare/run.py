@@ -1,0 +1,111 @@
+"""``prepare``: raw data in, prepared data out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from tfrec_vis.errors import InputError
+from tfrec_vis.prepare.cuts import SPLITS
+from tfrec_vis.prepare.facts import Facts
+from tfrec_vis.prepare.manifest import build_manifest
+from tfrec_vis.prepare.pipeline import FACTS, build
+from tfrec_vis.prepare.schema import schemas
+from tfrec_vis.prepare.settings import PrepareSettings
+from tfrec_vis.prepare.write import shard_name, write_json, write_text
+from tfrec_vis.sources.source import Source
+
+MANIFEST = "manifest.json"
+
+
+def prepare(
+    source: Source,
+    out: str | Path,
+    settings: PrepareSettings,
+    beam_options: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Validates, joins, splits and writes the data as docs/data.md describes.
+
+    The manifest is written last: a folder without one is no prepared data. The same input and
+    seed give the same records, whatever the order of rows and the number of shards.
+
+    Args:
+        source: raw interactions and catalogue.
+        out: a folder that does not exist or is empty; renaming it when done is the caller's.
+        settings: of the preparation.
+        beam_options: flags of Beam; without ``--runner`` everything runs in this process.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: nothing usable is in the data, or more than ``max_rejected`` of it is not.
+    """
+    source.check()
+    vocabularies = _vocabulary_names(source)
+    folder = str(out)
+    if tf.io.gfile.exists(folder) and tf.io.gfile.listdir(folder):
+        raise InputError(f"{folder}: the folder is not empty; name a new one")
+    tf.io.gfile.makedirs(tf.io.gfile.join(folder, "vocabulary"))
+    tf.io.gfile.makedirs(tf.io.gfile.join(folder, "schema"))
+
+    options = PipelineOptions(list(beam_options))
+    named = options.view_as(StandardOptions).runner
+    # Beam's own DirectRunner tries Prism first, which downloads a program.
+    runner = FnApiRunner() if named in (None, "DirectRunner") else named
+    with beam.Pipeline(runner=runner, options=options) as pipeline:
+        build(pipeline, source, folder, settings)
+
+    path = tf.io.gfile.join(folder, FACTS)
+    with tf.io.gfile.GFile(path) as file:
+        facts = Facts(**json.load(file))
+    tf.io.gfile.remove(path)
+    facts.check(settings)
+
+    _write_missing(folder, settings.shards, vocabularies)
+    for name, text in schemas(source.item_features, source.context_features).items():
+        write_text(tf.io.gfile.join(folder, "schema", f"{name}.pbtxt"), text)
+    manifest = build_manifest(folder, source, settings, facts)
+    write_json(tf.io.gfile.join(folder, MANIFEST), manifest)
+    return manifest
+
+
+def _vocabulary_names(source: Source) -> list[str]:
+    """user_id, category and the declared features; each is a file, so each has its own name."""
+    names = ["user_id", "category", *source.item_features, *source.context_features]
+    for position, name in enumerate(names):
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+            raise InputError(
+                f"source: the feature name {name!r} may hold letters, digits, '_', '.' and '-' "
+                "only; rename it"
+            )
+        if name in names[:position]:
+            raise InputError(
+                f"source: the feature name {name!r} is taken already; give every item and "
+                "context feature a name of its own"
+            )
+    return names
+
+
+def _write_missing(folder: str, shards: int, vocabularies: Sequence[str]) -> None:
+    """Empty files for shards and vocabularies in which nothing fell: the set is complete."""
+    expected = [f"vocabulary/{name}.txt" for name in vocabularies]
+    records = ["items", "pages-pretrain", *(f"impressions-{split}" for split in SPLITS)]
+    for shard in range(shards):
+        expected += [shard_name(stem, "tfrecord", shard, shards) for stem in records]
+        expected += [
+            shard_name(f"rejects-{kind}", "jsonl", shard, shards)
+            for kind in ("interactions", "items")
+        ]
+    for name in expected:
+        path = tf.io.gfile.join(folder, name)
+        if not tf.io.gfile.exists(path):
+            write_text(path, "")

@@ -1,0 +1,248 @@
+"""Beam transforms of the log, one user at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from tfrec_vis.prepare.cuts import split_of
+from tfrec_vis.prepare.hashing import shard_of, stable_hash
+from tfrec_vis.prepare.history import ClickHistory
+from tfrec_vis.prepare.items import COUNTS, REJECTS
+from tfrec_vis.prepare.negatives import DAY, Click, ClickPool, sample_negatives
+from tfrec_vis.prepare.pages import page_records
+from tfrec_vis.prepare.rejects import rejected
+from tfrec_vis.prepare.settings import PrepareSettings
+from tfrec_vis.prepare.validate import Reject, Row, interaction
+from tfrec_vis.prepare.write import example
+
+VOCABULARY = "vocabulary"
+NEVER = sys.maxsize
+
+
+class ReadInteraction(beam.DoFn):
+    """Raw log rows and the item index -> (user_id, row as a plain tuple)."""
+
+    def __init__(self, timestamp_format: str, has_labels: bool, context: Sequence[str]) -> None:
+        self.timestamp_format = timestamp_format
+        self.has_labels = has_labels
+        self.context = tuple(context)
+
+    def process(self, raw: Any, index: Mapping[str, int]) -> Iterator[Any]:
+        try:
+            if raw.problem:
+                raise Reject(raw.problem)
+            user, row = interaction(
+                raw.values, self.timestamp_format, self.has_labels, self.context
+            )
+            if row.item_id not in index:
+                raise Reject("unknown_item")
+            if not index[row.item_id]:
+                raise Reject("item_rejected")
+        except Reject as error:
+            yield beam.pvalue.TaggedOutput(
+                REJECTS, rejected("interactions", raw.where, error.reason, raw.values)
+            )
+        else:
+            yield user, tuple(row)
+
+
+class MergeRows(beam.DoFn):
+    """(user, rows) -> (user, distinct rows in time order); a click outweighs its absence."""
+
+    def process(self, element: tuple[str, Iterable[tuple]]) -> Iterator[Any]:
+        user, found = element
+        rows = [Row._make(row) for row in found]
+        kept: dict[tuple[int, str, str], Row] = {}
+        for row in sorted(rows, key=lambda row: (-row.clicked, row.context)):
+            kept.setdefault(row[:3], row)
+        yield user, [tuple(kept[key]) for key in sorted(kept)]
+        yield _count("interactions", "kept", number=len(kept))
+        yield _count("interactions", "merged", number=len(rows) - len(kept))
+
+
+class SplitUser(beam.DoFn):
+    """(user, rows) -> ((record type, shard), (order, record)), counts and vocabularies.
+
+    Args:
+        settings: of the preparation.
+        has_labels: whether the log itself tells what was not clicked.
+        context: names of the context features.
+    """
+
+    def __init__(self, settings: PrepareSettings, has_labels: bool, context: Sequence[str]) -> None:
+        self.settings = settings
+        self.has_labels = has_labels
+        self.context = tuple(context)
+
+    def process(
+        self,
+        element: tuple[str, list[tuple]],
+        cuts: Sequence[int],
+        pool: ClickPool,
+        index: Mapping[str, int],
+        dates: Mapping[str, tuple[int, int]],
+    ) -> Iterator[Any]:
+        if not cuts:
+            return
+        user, found = element
+        settings = self.settings
+        rows = [Row._make(row) for row in found]
+        clicks = ClickHistory(rows)
+        counts: Counter[tuple[str, ...]] = Counter()
+        if not self.has_labels:
+            sampled = sample_negatives(
+                user,
+                rows,
+                pool,
+                cuts,
+                seed=settings.seed,
+                negatives=settings.negatives,
+                window_days=settings.negatives_window_days,
+            )
+            counts["negatives", "wanted"] = settings.negatives * len(rows)
+            counts["negatives", "written"] = len(sampled)
+            rows = sorted([*rows, *sampled])
+        shard = shard_of(user, settings.shards)
+        for order, record in self._pages(user, rows, clicks, cuts[0], index, counts):
+            yield ("pages-pretrain", shard), (order, record)
+        for split, order, record in self._impressions(user, rows, clicks, cuts, index, dates):
+            yield (f"impressions-{split}", shard), (order, record)
+        for row in rows:
+            split = split_of(row.timestamp, cuts)
+            counts["splits", split, "rows"] += 1
+            counts["splits", split, "clicks"] += row.clicked
+            counts["splits", split, "users"] = 1
+        for key, number in counts.items():
+            yield _count(*key, number=number)
+        for name, value in self._vocabulary(user, rows, cuts[1]):
+            yield beam.pvalue.TaggedOutput(VOCABULARY, (name, value))
+
+    def _pages(
+        self,
+        user: str,
+        rows: Sequence[Row],
+        clicks: ClickHistory,
+        cut: int,
+        index: Mapping[str, int],
+        counts: Counter[tuple[str, ...]],
+    ) -> Iterator[tuple[tuple, bytes]]:
+        pages: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            if row.timestamp < cut:
+                pages[row.page_id].append(row)
+        for page_id, shown in pages.items():
+            counts["splits", "pretrain", "pages"] += 1
+            records = page_records(
+                user,
+                shown,
+                clicks,
+                seed=self.settings.seed,
+                max_shown=self.settings.max_shown,
+                page_history=self.settings.page_history,
+            )
+            for position, page in enumerate(records):
+                counts["splits", "pretrain", "records"] += 1
+                counts["splits", "pretrain", "clicks"] += sum(page.clicked)
+                yield (
+                    (page.timestamp, user, page_id, position),
+                    example(
+                        {
+                            "user_id": user,
+                            "page_id": page_id,
+                            "timestamp": page.timestamp,
+                            "history": [index[item] for item in page.history],
+                            "shown": [index[item] for item in page.shown],
+                            "clicked": page.clicked,
+                        }
+                    ),
+                )
+
+    def _impressions(
+        self,
+        user: str,
+        rows: Sequence[Row],
+        clicks: ClickHistory,
+        cuts: Sequence[int],
+        index: Mapping[str, int],
+        dates: Mapping[str, tuple[int, int]],
+    ) -> Iterator[tuple[str, tuple, bytes]]:
+        limit = self.settings.max_history
+        moment, history = -1, []
+        for row in rows:
+            if row.timestamp != moment:
+                # One more than stored: the target may be among them.
+                moment, history = row.timestamp, clicks.before(row.timestamp, (), limit + 1)
+            number = index[row.item_id]
+            yield (
+                split_of(moment, cuts),
+                (moment, user, row.page_id, number),
+                example(
+                    {
+                        "user_id": user,
+                        "item_index": number,
+                        "clicked": row.clicked,
+                        "timestamp": moment,
+                        "page_id": row.page_id,
+                        "history": [index[item] for item in history if item != row.item_id][:limit],
+                        "in_pretraining": int(moment < cuts[0]),
+                        "item_seen_in_training": int(dates[row.item_id][1] < cuts[1]),
+                        **dict(zip(self.context, row.context, strict=True)),
+                    }
+                ),
+            )
+
+    def _vocabulary(self, user: str, rows: Sequence[Row], cut: int) -> set[tuple[str, str]]:
+        """User and context values of rows before the cut."""
+        early = [row for row in rows if row.timestamp < cut]
+        words = {("user_id", user)} if early else set()
+        for row in early:
+            words.update(zip(self.context, row.context, strict=True))
+        return {(name, value) for name, value in words if value}
+
+
+def click_times(element: tuple[str, list[tuple]]) -> list[int]:
+    """The timestamps of a user's clicks."""
+    return [row.timestamp for row in map(Row._make, element[1]) if row.clicked]
+
+
+def item_dates(element: tuple[str, list[tuple]]) -> list[tuple[str, tuple[int, int]]]:
+    """Item_id and the times of a row and of a click (NEVER if it is none)."""
+    return [
+        (row.item_id, (row.timestamp, row.timestamp if row.clicked else NEVER))
+        for row in map(Row._make, element[1])
+    ]
+
+
+def earliest(times: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """The first row and the first click."""
+    seen, clicked = NEVER, NEVER
+    for row, click in times:
+        seen, clicked = min(seen, row), min(clicked, click)
+    return seen, clicked
+
+
+def daily_clicks(
+    element: tuple[str, list[tuple]], seed: int
+) -> list[tuple[int, tuple[int, Click]]]:
+    """The day of each click, and the hash by which the day's sample is chosen."""
+    user, rows = element
+    return [
+        (
+            row.timestamp // DAY,
+            (
+                stable_hash("sample", seed, user, row.page_id, row.item_id, row.timestamp),
+                (row.timestamp, row.item_id, user),
+            ),
+        )
+        for row in map(Row._make, rows)
+        if row.clicked
+    ]
+
+
+def _count(*key: str, number: int) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput(COUNTS, (key, (number, None)))

@@ -1,0 +1,145 @@
+"""Checks of single raw rows: what is kept as which typed value, what is rejected and why."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from typing import NamedTuple
+
+END_OF_TIME = 4_102_444_800  # 2100-01-01
+EXCERPT_LENGTH = 200
+
+
+class Reject(Exception):
+    """A record cannot be used; ``reason`` is the slug counted in the manifest."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Row(NamedTuple):
+    """One log row of a user, or one sampled un-clicked item."""
+
+    timestamp: int
+    page_id: str
+    item_id: str
+    clicked: int
+    context: tuple[str, ...] = ()
+
+
+def text(value: object) -> str:
+    """The value as text; "" for None and NaN.
+
+    Raises:
+        Reject: the value is not valid UTF-8.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    try:
+        result = value.decode() if isinstance(value, bytes) else str(value)
+        result.encode()  # lone surrogates, as JSON can spell them, cannot be stored
+    except UnicodeError:
+        raise Reject("not_utf8") from None
+    return result
+
+
+def identifier(value: object, reason: str) -> str:
+    """The id as text, leading zeros and all.
+
+    Raises:
+        Reject: with this reason, if there is none.
+    """
+    result = text(value)
+    if not result.strip():
+        raise Reject(reason)
+    return result
+
+
+def timestamp(value: object, form: str) -> int:
+    """Seconds since 1970 of a time given as "seconds", "milliseconds" or "iso" (UTC if bare).
+
+    Raises:
+        Reject: ``bad_timestamp``: unreadable, or outside 1970 to 2100.
+    """
+    try:
+        moment = _seconds(value, form)
+    except (ValueError, TypeError, OverflowError):
+        raise Reject("bad_timestamp") from None
+    if not 0 <= moment < END_OF_TIME:
+        raise Reject("bad_timestamp")
+    return moment
+
+
+def clicked(value: object) -> int:
+    """0 or 1.
+
+    Raises:
+        Reject: ``bad_clicked``: anything else.
+    """
+    try:
+        number = float(text(value)) if not isinstance(value, bool) else float(value)
+    except ValueError:
+        number = math.nan
+    if number not in (0.0, 1.0):
+        raise Reject("bad_clicked")
+    return int(number)
+
+
+def interaction(
+    values: Mapping[str, object], form: str, has_labels: bool, context: tuple[str, ...]
+) -> tuple[str, Row]:
+    """The user and the typed row of one raw interaction.
+
+    Where no page is given, what a user saw at one moment is one page: ``USER@TIMESTAMP``.
+
+    Raises:
+        Reject: an id, the time or the label is missing or unreadable.
+    """
+    user = identifier(values.get("user_id"), "missing_user_id")
+    item = identifier(values.get("item_id"), "missing_item_id")
+    moment = timestamp(values.get("timestamp"), form)
+    label = clicked(values.get("clicked")) if has_labels else 1
+    page = text(values.get("page_id")) or f"{user}@{moment}"
+    return user, Row(moment, page, item, label, tuple(text(values.get(name)) for name in context))
+
+
+def excerpt(values: Mapping[str, object]) -> str:
+    """The row as short readable text, for the list of rejects."""
+    if "excerpt" in values:
+        shown = str(values["excerpt"])
+    else:
+        shown = json.dumps(
+            {name: _printable(value) for name, value in values.items() if value is not None},
+            ensure_ascii=False,
+            default=str,
+        )
+    return shown[:EXCERPT_LENGTH].encode(errors="replace").decode()
+
+
+def _printable(value: object) -> object:
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else value
+
+
+def _seconds(value: object, form: str) -> int:
+    if isinstance(value, date):  # a datetime is a date
+        moment = value if isinstance(value, datetime) else datetime(*value.timetuple()[:3])
+        return _utc(moment)
+    if isinstance(value, bool):
+        raise ValueError("a truth value is no time")
+    written = text(value).strip()
+    if form == "iso":
+        return _utc(datetime.fromisoformat(written.replace("Z", "+00:00")))
+    try:
+        number = int(written)
+    except ValueError:
+        number = math.floor(float(written))
+    return number // 1000 if form == "milliseconds" else number
+
+
+def _utc(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return math.floor(moment.timestamp())
