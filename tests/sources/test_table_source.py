@@ -218,6 +218,7 @@ def test_missing_column_names_the_nearest(shop):
 def test_empty_and_missing_files(shop):
     broken("no interactions file at .*absent.csv", shop, config("absent.csv"))
     broken("no interactions file at .*none/\\*.csv", shop, config("none/*.csv"))
+    broken("cannot look up nowhere://bucket/log.csv", shop, config("nowhere://bucket/log.csv"))
     (shop / "log.csv").write_text("uid,sku,ts,click\n\n")
     broken("interactions table is empty", shop, config())
     (shop / "log.csv").write_text("")
