@@ -1,0 +1,132 @@
+"""A made-up report in the shape of DESIGN 3.4, and pictures."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tfrec_vis.evaluation.gallery import AttentionExample, Gallery, Neighbours, Picture
+
+_MEANS = {
+    ("none", "none", "none"): (0.600, 0.594),
+    ("imagenet", "baseline", "vector"): (0.606, 0.607),
+    ("imagenet", "baseline", "sim_score"): (0.622, 0.624),
+    ("imagenet", "baseline", "cluster_id"): (0.617, 0.615),
+    ("courier", "courier", "vector"): (0.609, 0.611),
+    ("courier", "courier", "sim_score"): (0.628, 0.633),
+    ("courier", "courier", "cluster_id"): (0.631, 0.636),
+    ("truth", "oracle", "cluster_id"): (0.662, 0.665),
+}
+
+
+def comparison(a: str, difference: float, half: float = 0.007, p: float = 0.0001) -> dict[str, Any]:
+    """A comparison with no image, its interval 2 x `half` wide."""
+    return {
+        "a": a,
+        "b": "none/none",
+        "ranker": "din",
+        "protocol": "scratch",
+        "metric": "auc",
+        "difference": difference,
+        "ci95": [difference - half, difference + half],
+        "p_value": p,
+        "p_holm": min(1.0, 7 * p),
+        "test": "paired bootstrap over users and seeds, 10,000 replicates",
+    }
+
+
+def example_report(gain: float = 0.031, p: float = 0.0001, control: float = -0.001) -> dict:
+    """A report whose chosen row gains `gain`, its shuffled control `control`."""
+    rows, comparisons = [], []
+    for (embedding, role, feature), (area, new) in _MEANS.items():
+        if (embedding, feature) == ("courier", "cluster_id"):
+            area, new = 0.600 + gain, 0.594 + gain
+        for seed in range(3):
+            wobble = 0.001 * (seed - 1)
+            rows.append(
+                {
+                    "embedding": embedding,
+                    "role": role,
+                    "feature": feature,
+                    "ranker": "din",
+                    "protocol": "scratch",
+                    "seed": seed,
+                    "pretrain_seed": 0,
+                    "auc": area + wobble,
+                    "gauc": area - 0.01 + wobble,
+                    "ndcg@10": area + 0.1,
+                    "log_loss": 0.5 - area / 10,
+                    "ece": 0.01,
+                    "slices": {
+                        "item_new": {"auc": new + wobble, "count": 5210},
+                        "item_known": {"auc": area + 0.002 + wobble, "count": 14830},
+                        "category=Dress": {"auc": area + 0.01, "count": 4000},
+                        "category=Socks & <Tights>": {"auc": None, "count": 12},
+                    },
+                }
+            )
+        if embedding != "none":
+            comparisons.append(comparison(f"{embedding}/{feature}", area - 0.600, p=p))
+    against = comparison("courier/cluster_id", gain - 0.022) | {"b": "imagenet/sim_score"}
+    return {
+        "dataset": {"name": "made-up shop", "interactions": 31662},
+        "split": {"fractions": [0.6, 0.7, 0.8], "test_rows": 20040},
+        "settings": {"embed": {"clusters": 500}, "seed": 0},
+        "primary": {
+            "embedding": "courier",
+            "feature": "cluster_id",
+            "ranker": "din",
+            "protocol": "scratch",
+        },
+        "rows": rows,
+        "comparisons": [*comparisons, against],
+        "controls": {"shuffled_images": comparison("shuffled/cluster_id", control, 0.004, 0.6)},
+        "best_possible": {"auc": 0.712, "auc_item_new": 0.707},
+        "sim_score_gap": {
+            "courier": {"in_pretraining": 0.081, "later_train": 0.055, "test": 0.052},
+            "supervised": {"in_pretraining": 0.20, "later_train": 0.03, "test": None},
+        },
+        "cost": {
+            "seconds": {"prepare": 74.2, "pretrain": 1804, "embed": 61, "evaluate": 3745.5},
+            "peak_memory_mb": 9120,
+        },
+    }
+
+
+def picture(name: str, seed: int) -> Picture:
+    """A drawn product."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", (96, 128), (245, 245, 245))
+    draw = ImageDraw.Draw(image)
+    color = tuple(int(v) for v in rng.integers(40, 210, 3))
+    if seed % 2:
+        draw.ellipse((16, 30, 80, 100), fill=color)
+    else:
+        draw.polygon([(30, 20), (66, 20), (84, 116), (12, 116)], fill=color)
+    file = io.BytesIO()
+    image.save(file, "JPEG")
+    return Picture(f"0108{seed:06d}", name, file.getvalue())
+
+
+def example_gallery(title: str = "Jersey dress with long sleeves and a belt") -> Gallery:
+    """Ten products with five neighbours each, and one history."""
+    pictures = [picture(title if i % 3 else "Top", i) for i in range(16)]
+    return Gallery(
+        neighbours=tuple(
+            Neighbours(
+                pictures[i], tuple((pictures[(i + j) % 16], 0.98 - 0.07 * j) for j in range(1, 6))
+            )
+            for i in range(10)
+        ),
+        attention=(
+            AttentionExample(
+                tuple(zip(pictures[:5], (0.42, 0.31, 0.15, 0.08, 0.04), strict=True)),
+                pictures[7],
+                True,
+            ),
+        ),
+        embedding="courier",
+    )
