@@ -34,9 +34,10 @@ class ClickHistory:
             Item ids, newest first.
         """
         found: dict[str, None] = {}
-        for item in self._items[bisect_right(self._age, -timestamp) :]:
+        for place in range(bisect_right(self._age, -timestamp), len(self._items)):
             if len(found) == limit:
                 break
+            item = self._items[place]
             if item not in exclude:
                 found[item] = None
         return list(found)

@@ -88,9 +88,8 @@ class ShrinkImages(beam.DoFn):
     def process(self, batch: list[tuple]) -> Iterator[Any]:
         items = [Item._make(row) for row in batch]
         for item, result in zip(items, self.threads.map(self._shrink, items), strict=True):
-            kept = isinstance(result, bytes)
-            yield beam.pvalue.TaggedOutput(STATUS, (item.item_id, kept))
-            if kept:
+            yield beam.pvalue.TaggedOutput(STATUS, (item.item_id, isinstance(result, bytes)))
+            if isinstance(result, bytes):
                 yield beam.pvalue.TaggedOutput(COUNTS, (("items", "kept"), (1, None)))
                 yield tuple(item._replace(image=result))
             else:

@@ -49,7 +49,8 @@ class SampleClicks(beam.CombineFn):
     def merge_accumulators(
         self, accumulators: Iterable[tuple[int, list[tuple[int, Click]]]]
     ) -> tuple[int, list[tuple[int, Click]]]:
-        count, merged = 0, []
+        count = 0
+        merged: list[tuple[int, Click]] = []
         for number, sample in accumulators:
             count += number
             merged = heapq.nsmallest(self.size, [*merged, *sample])

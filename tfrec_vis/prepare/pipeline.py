@@ -8,6 +8,7 @@ from typing import Any
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.transforms import combiners
 
 from tfrec_vis.prepare.counts import add_counts
 from tfrec_vis.prepare.cuts import find_cuts
@@ -75,7 +76,7 @@ def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSe
         >> _outputs(ShrinkImages(settings, source.image_roots), REJECTS, COUNTS, STATUS)
     )
     index = AsSingleton(
-        items[STATUS] | beam.combiners.ToList() | "number items" >> beam.Map(item_index)
+        items[STATUS] | combiners.ToList() | "number items" >> beam.Map(item_index)
     )
 
     # The log, by user.
@@ -92,13 +93,13 @@ def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSe
         users
         | beam.FlatMap(item_dates)
         | "earliest" >> beam.CombinePerKey(earliest)
-        | "dates" >> beam.combiners.ToDict()
+        | "dates" >> combiners.ToDict()
     )
     cuts = (
         users
         | beam.FlatMap(click_times)
-        | beam.combiners.Count.PerElement()
-        | "clicks over time" >> beam.combiners.ToList()
+        | combiners.Count.PerElement()
+        | "clicks over time" >> combiners.ToList()
         | beam.Map(find_cuts, settings.splits)
     )
     split = users | "split user" >> _outputs(
@@ -155,7 +156,7 @@ def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSe
         ]
         | "all counts" >> beam.Flatten()
         | "add counts" >> beam.CombinePerKey(add_counts)
-        | "counts" >> beam.combiners.ToList()
+        | "counts" >> combiners.ToList()
     )
     _ = counts | beam.Map(_write_facts, AsSingleton(cuts), out)
 
@@ -171,7 +172,7 @@ def _pool(
         | beam.FlatMap(daily_clicks, settings.seed)
         | beam.CombinePerKey(SampleClicks(settings.sample_per_day))
         | beam.Values()
-        | "days" >> beam.combiners.ToList()
+        | "days" >> combiners.ToList()
         | "pool" >> beam.Map(ClickPool)
     )
 
