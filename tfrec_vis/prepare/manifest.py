@@ -66,6 +66,8 @@ def _checksums(folder: str) -> dict[str, str]:
     sums = {}
     for parent, _, names in tf.io.gfile.walk(folder):
         for name in names:
+            if name.startswith("."):
+                continue
             path = tf.io.gfile.join(parent, name)
             digest = hashlib.sha256()
             with tf.io.gfile.GFile(path, "rb") as file:

@@ -52,7 +52,7 @@ def prepare(
     source.check()
     vocabularies = _vocabulary_names(source)
     folder = str(out)
-    if tf.io.gfile.exists(folder) and tf.io.gfile.listdir(folder):
+    if tf.io.gfile.exists(folder) and _visible(tf.io.gfile.listdir(folder)):
         raise InputError(f"{folder}: the folder is not empty; name a new one")
     tf.io.gfile.makedirs(tf.io.gfile.join(folder, "vocabulary"))
     tf.io.gfile.makedirs(tf.io.gfile.join(folder, "schema"))
@@ -109,3 +109,8 @@ def _write_missing(folder: str, shards: int, vocabularies: Sequence[str]) -> Non
         path = tf.io.gfile.join(folder, name)
         if not tf.io.gfile.exists(path):
             write_text(path, "")
+
+
+def _visible(names: Sequence[str]) -> list[str]:
+    """Names that are not hidden: the caller may keep a file such as .stage.json there."""
+    return [name for name in names if not name.startswith(".")]
