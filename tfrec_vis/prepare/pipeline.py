@@ -75,9 +75,7 @@ def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSe
         | "shrink images"
         >> _outputs(ShrinkImages(settings, source.image_roots), REJECTS, COUNTS, STATUS)
     )
-    index = AsSingleton(
-        items[STATUS] | combiners.ToList() | "number items" >> beam.Map(item_index)
-    )
+    index = AsSingleton(items[STATUS] | combiners.ToList() | "number items" >> beam.Map(item_index))
 
     # The log, by user.
     raw_rows = pipeline | "interactions" >> source.interactions()
