@@ -1,9 +1,39 @@
-"""Serving: exports for TensorFlow Serving. Importing this room imports no TensorFlow."""
+"""Serving: exports for TensorFlow Serving.
+
+Importing this room imports no TensorFlow; what exports models brings it on first use.
+"""
 
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tfrec_vis.serving.models_config import write_models_config
 from tfrec_vis.serving.publish import publish
 from tfrec_vis.serving.versions import versions
 
-__all__ = ["publish", "versions", "write_models_config"]
+if TYPE_CHECKING:
+    from tfrec_vis.serving.encoder_export import export_encoder
+    from tfrec_vis.serving.ranker_export import export_ranker
+    from tfrec_vis.serving.warmup import write_warmup
+
+__all__ = [
+    "export_encoder",
+    "export_ranker",
+    "publish",
+    "versions",
+    "write_models_config",
+    "write_warmup",
+]
+
+_LAZY = {
+    "export_encoder": "encoder_export",
+    "export_ranker": "ranker_export",
+    "write_warmup": "warmup",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

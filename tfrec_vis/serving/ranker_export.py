@@ -1,0 +1,139 @@
+"""The ranking model, with all it knows of items and users, as a SavedModel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfrec_vis.ranking import Ranker, RankerTables, SimScore
+from tfrec_vis.serving.click_history import compact_history
+
+MAX_HISTORY = 50
+"""Clicks that a request may carry a row."""
+_TIME_LIMIT = 2**34
+"""Seconds; ``ItemStatistics`` reads no later time. A time in milliseconds is beyond it."""
+
+
+def export_ranker(
+    ranker: Ranker, tables: RankerTables, vectors: np.ndarray | None, path: Path
+) -> None:
+    """Writes a ranker and its tables as a SavedModel of core TensorFlow operations.
+
+    Two signatures, for any n, also 0:
+
+        serving_default   {user_id: string [n], item_id: string [n],
+                           history_item_id: string [n, L], newest first, "" is padding,
+                           timestamp: int64 [n], seconds,
+                           each context feature by its name: string [n]}
+        examples          {examples: string [n]}, each a serialized tf.Example with these as
+                          features; user_id, history_item_id and context may be left out
+        both give         {ctr: float32 [n]}
+
+    L is at most 50 and may be 0. A history is read as ``prepare`` writes it: padding, unknown
+    items, repeated items and the target itself are left out, older clicks move up. Unknown
+    users and context values share one embedding, unknown items are "no item".
+
+    Args:
+        ranker: the model.
+        tables: the tables it was built with.
+        vectors: for the feature ``sim_score``, float32 [items + 1, d], L2-normalised, row 0
+            and items without a vector zeros; otherwise None.
+        path: folder to write into.
+
+    Raises:
+        ValueError: ``vectors`` do not fit the ranker's feature or the items.
+    """
+    if (vectors is not None) != (ranker.feature == "sim_score"):
+        given = "none" if vectors is None else "some"
+        raise ValueError(
+            f"expected vectors for the feature sim_score alone, got {given} for {ranker.feature}"
+        )
+    if vectors is not None and len(vectors) != len(tables.item_id):
+        raise ValueError(
+            f"expected one vector for each of {len(tables.item_id)} items with row 0 for "
+            f"'no item', got {len(vectors)}"
+        )
+    module = tf.Module()
+    module.users = _numbers(tables.user_id)
+    module.items = _numbers(tables.item_id[1:])
+    module.contexts = {name: _numbers(known) for name, known in tables.context.items()}
+    vector_table = None if vectors is None else tf.Variable(vectors, False, dtype=tf.float32)
+    sim_score = SimScore()
+
+    def score(**request: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies(_checks(request)):
+            item = module.items.lookup(request["item_id"])
+        history = compact_history(
+            module.items.lookup(request["history_item_id"]), item, tables.history
+        )
+        inputs = {
+            "user": module.users.lookup(request["user_id"]),
+            "item": item,
+            "history": history,
+            "timestamp": request["timestamp"],
+            **{f"context_{n}": t.lookup(request[n]) for n, t in module.contexts.items()},
+        }
+        if vector_table is not None:
+            inputs["sim_score"] = sim_score(
+                tf.gather(vector_table, item), tf.gather(vector_table, history), history > 0
+            )
+        return {"ctr": tf.sigmoid(ranker(inputs, training=False))}
+
+    def score_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        text = tf.io.FixedLenFeature([], tf.string, "")
+        request = tf.io.parse_example(
+            examples,
+            {
+                "user_id": text,
+                "item_id": tf.io.FixedLenFeature([], tf.string),
+                "history_item_id": tf.io.RaggedFeature(tf.string),
+                "timestamp": tf.io.FixedLenFeature([], tf.int64),
+                **dict.fromkeys(tables.context, text),
+            },
+        )
+        request["history_item_id"] = request["history_item_id"].to_tensor("")
+        return score(**request)
+
+    signatures = {
+        "serving_default": tf.function(score).get_concrete_function(
+            user_id=tf.TensorSpec([None], tf.string, name="user_id"),
+            item_id=tf.TensorSpec([None], tf.string, name="item_id"),
+            history_item_id=tf.TensorSpec([None, None], tf.string, name="history_item_id"),
+            timestamp=tf.TensorSpec([None], tf.int64, name="timestamp"),
+            **{n: tf.TensorSpec([None], tf.string, name=n) for n in tables.context},
+        ),
+        "examples": tf.function(score_examples).get_concrete_function(
+            tf.TensorSpec([None], tf.string, name="examples")
+        ),
+    }
+    # Only the variables are kept: the Keras model itself would be written along with them.
+    module.used = list(signatures["serving_default"].variables)
+    tf.saved_model.save(module, str(path), signatures)
+
+
+def _numbers(values: np.ndarray) -> tf.lookup.StaticHashTable:
+    """Values to their numbers from 1; others to 0."""
+    numbers = tf.range(1, len(values) + 1, dtype=tf.int32)
+    pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(list(values), tf.string), numbers)
+    return tf.lookup.StaticHashTable(pairs, default_value=0)
+
+
+def _checks(request: dict[str, tf.Tensor]) -> list[tf.Operation]:
+    rows = tf.stack([tf.shape(value)[0] for value in request.values()])
+    clicks = tf.shape(request["history_item_id"])[1]
+    latest = tf.reduce_max(request["timestamp"])
+    names = ", ".join(request)
+    return [
+        tf.debugging.Assert(
+            tf.reduce_all(rows == rows[0]),
+            [f"expected the same number of rows in {names}; got:", rows],
+            summarize=100,
+        ),
+        tf.debugging.Assert(
+            clicks <= MAX_HISTORY,
+            [f"expected at most {MAX_HISTORY} clicks in history_item_id; got:", clicks],
+        ),
+        tf.debugging.Assert(latest < _TIME_LIMIT, ["expected timestamp in seconds; got:", latest]),
+    ]
