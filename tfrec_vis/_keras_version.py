@@ -26,5 +26,12 @@ def select_tf_keras() -> None:
 
 def _keras_3_is_resolved() -> bool:
     tensorflow = sys.modules.get("tensorflow")
-    loader = vars(tensorflow).get("keras") if tensorflow is not None else None
-    return getattr(loader, "_tfll_keras_version", None) == "keras_3"
+    keras = vars(tensorflow).get("keras") if tensorflow is not None else None
+    if keras is None:
+        return False
+    # Read from vars: any attribute asked of TensorFlow's lazy loader makes it resolve. Once
+    # resolved, the loader has given its place in the tensorflow module to Keras itself.
+    found = vars(keras)
+    return found.get("_tfll_keras_version") == "keras_3" or str(found.get("__name__")).startswith(
+        "keras._tf_keras"
+    )

@@ -1,0 +1,6 @@
+"""Image encoders behind one registry: pictures in, pooled features out."""
+
+from tfrec_vis.encoders.registry import get, names, weight_sets
+from tfrec_vis.encoders.torch_state_dict import read_torch_state_dict
+
+__all__ = ["get", "names", "read_torch_state_dict", "weight_sets"]

@@ -1,0 +1,27 @@
+"""The experiment and its report."""
+
+from tfrec_vis.evaluation.cells import Vectors
+from tfrec_vis.evaluation.experiment import check_truth, run_experiment
+from tfrec_vis.evaluation.gallery import AttentionExample, Gallery, Neighbours, Picture
+from tfrec_vis.evaluation.pictures import choose_pictures
+from tfrec_vis.evaluation.report_html import render_report
+from tfrec_vis.evaluation.settings import EvaluateSettings
+from tfrec_vis.evaluation.summary import as_markdown, print_table, verdict
+from tfrec_vis.evaluation.truth import Truth
+
+__all__ = [
+    "AttentionExample",
+    "EvaluateSettings",
+    "Gallery",
+    "Neighbours",
+    "Picture",
+    "Truth",
+    "Vectors",
+    "as_markdown",
+    "check_truth",
+    "choose_pictures",
+    "print_table",
+    "render_report",
+    "run_experiment",
+    "verdict",
+]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from tfrec_vis.errors import InputError
 from tfrec_vis.ranking import Ranker, RankerTables, SimScore
 from tfrec_vis.serving.click_history import compact_history
 
 MAX_HISTORY = 50
 """Clicks that a request may carry a row."""
+_INPUTS = ("user_id", "item_id", "history_item_id", "timestamp")
+_INPUT_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 _TIME_LIMIT = 2**34
 """Seconds; ``ItemStatistics`` reads no later time. A time in milliseconds is beyond it."""
 
@@ -43,6 +47,7 @@ def export_ranker(
         path: folder to write into.
 
     Raises:
+        InputError: a context feature's name cannot be the name of an input.
         ValueError: ``vectors`` do not fit the ranker's feature or the items.
     """
     if (vectors is not None) != (ranker.feature == "sim_score"):
@@ -55,6 +60,13 @@ def export_ranker(
             f"expected one vector for each of {len(tables.item_id)} items with row 0 for "
             f"'no item', got {len(vectors)}"
         )
+    for name in tables.context:
+        if name in _INPUTS or not _INPUT_NAME.fullmatch(name):
+            raise InputError(
+                f"context feature {name!r}: an exported model's input needs a name of letters, "
+                f"digits and '_', a letter first, other than {', '.join(_INPUTS)}; rename the "
+                "feature in source.interactions"
+            )
     module = tf.Module()
     module.users = _numbers(tables.user_id)
     module.items = _numbers(tables.item_id[1:])

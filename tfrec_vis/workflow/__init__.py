@@ -1,0 +1,7 @@
+"""Stages of a run in a work folder: skipping, resuming, renaming when done."""
+
+from tfrec_vis.workflow.run import STAGES, run_recipe
+from tfrec_vis.workflow.stage import Stage
+from tfrec_vis.workflow.work_folder import locked
+
+__all__ = ["STAGES", "Stage", "locked", "run_recipe"]

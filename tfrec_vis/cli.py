@@ -1,0 +1,150 @@
+"""The commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import typer  # noqa: E402
+
+from tfrec_vis.errors import InputError  # noqa: E402
+
+app = typer.Typer(
+    help="Visual recommendation for TensorFlow: from logs and photos to a measured CTR gain.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
+Work = Annotated[
+    Path | None, typer.Option(help="Work folder.  [default: runs/NAME-OF-RECIPE]", metavar="DIR")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Replace a setting.", metavar="A.B=C")
+]
+
+
+def main() -> None:
+    """Runs a command: 0 done, 2 the user's input is at fault (one line), 1 anything else."""
+    try:
+        app()
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command goes on where it was", file=sys.stderr)
+        sys.exit(1)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _run(
+    recipe: Path,
+    work: Path | None,
+    settings: list[str] | None,
+    only: str | None = None,
+    until: str | None = None,
+    force: str | None = None,
+) -> None:
+    from tfrec_vis.recipes import load_recipe
+    from tfrec_vis.workflow import locked, run_recipe
+
+    loaded = load_recipe(recipe, settings or [])
+    folder = work or Path("runs") / loaded.name
+    with locked(folder):
+        run_recipe(loaded, folder, only, until, force)
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    work: Work = None,
+    settings: Settings = None,
+    until: Annotated[str | None, typer.Option(help="Last stage to run.", metavar="STAGE")] = None,
+    force: Annotated[
+        str | None, typer.Option(help="Run this stage again.", metavar="STAGE")
+    ] = None,
+) -> None:
+    """The whole chain: prepare, pretrain, embed, evaluate, export, report."""
+    _run(recipe, work, settings, until=until, force=force)
+
+
+@app.command()
+def prepare(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+    """Logs and photos to TFRecords."""
+    _run(recipe, work, settings, only="prepare")
+
+
+@app.command()
+def pretrain(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+    """Pre-train the image encoder on what users click."""
+    _run(recipe, work, settings, only="pretrain")
+
+
+@app.command()
+def embed(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+    """One vector and one cluster id per item."""
+    _run(recipe, work, settings, only="embed")
+
+
+@app.command()
+def evaluate(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+    """Train rankers with and without the embeddings, compare, and write the report."""
+    _run(recipe, work, settings, only="evaluate")
+
+
+@app.command()
+def export(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+    """Publish encoder and ranker as SavedModels."""
+    _run(recipe, work, settings, only="export")
+
+
+@app.command()
+def report(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+    """Write report.json and report.html again."""
+    _run(recipe, work, settings, only="report")
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="New folder for the shop.", metavar="OUT")],
+    users: Annotated[int, typer.Option(help="Users.")] = 2000,
+    items: Annotated[int, typer.Option(help="Items.")] = 3000,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+) -> None:
+    """A simulated shop: pictures, users, and clicks whose true probability is known."""
+    from tfrec_vis.simulation import simulate as make
+
+    manifest = make(out, users=users, items=items, seed=seed)
+    print(f"{out}: {manifest['counts']}; next: tfrec-vis run {out / 'recipe.yaml'}")
+
+
+@app.command()
+def demo(
+    work: Annotated[Path, typer.Option(help="Work folder.", metavar="DIR")] = Path("runs/demo"),
+) -> None:
+    """The whole chain on the simulated shop, in a few minutes."""
+    from tfrec_vis.demo import run_demo
+
+    run_demo(work)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, whether it works together, and what to mend."""
+    from tfrec_vis.doctor import diagnose, print_report
+
+    checks = diagnose()
+    print_report(checks)
+    sys.exit(int(not all(check.ok for check in checks)))
+
+
+if __name__ == "__main__":
+    main()

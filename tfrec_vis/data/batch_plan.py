@@ -1,0 +1,38 @@
+"""Which pages go together into a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def plan_batches(
+    user: np.ndarray, batch_size: int, seed: int | None, epoch: int = 0
+) -> list[np.ndarray]:
+    """Deals pages into batches with at most one page of a user in each.
+
+    Another page of the same user would be a false negative of the contrast. Pages are laid out
+    user by user and dealt round robin, so a user's pages meet in one batch only where the user
+    has more pages than there are batches. Batches differ in size by at most one page.
+
+    Args:
+        user: [pages], the user of each page, any dtype that sorts.
+        batch_size: pages in a batch, at most.
+        seed: shuffles users, their pages and the batches; None keeps the order of the log.
+        epoch: varies the shuffle.
+
+    Returns:
+        Page numbers of each batch; every page occurs exactly once. A pure function of its
+        arguments, so an interrupted epoch can be taken up at any batch.
+    """
+    pages = len(user)
+    if pages == 0:
+        return []
+    count = -(-pages // batch_size)
+    if seed is None:
+        return np.array_split(np.arange(pages), count)
+    random = np.random.default_rng([seed, epoch])
+    _, user = np.unique(user, return_inverse=True)
+    rank = random.permutation(user.max() + 1)[user]
+    order = np.lexsort((random.permutation(pages), rank))
+    batches = [np.sort(order[first::count]) for first in range(count)]
+    return [batches[i] for i in random.permutation(count)]

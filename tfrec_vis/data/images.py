@@ -1,0 +1,49 @@
+"""Pictures to pixels, the same way in training, embedding and serving."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+_WHITE = 255
+
+
+def decode_letterboxed(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Decodes one picture and fits it into a white square.
+
+    The picture keeps its proportions; the longer side becomes ``image_size`` (antialiased when
+    it shrinks), the rest is white on both sides.
+
+    Args:
+        image_bytes: scalar string, a JPEG, PNG, GIF (first frame) or BMP.
+        image_size: side of the square, pixels.
+
+    Returns:
+        uint8 [image_size, image_size, 3].
+    """
+    picture = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+    picture.set_shape([None, None, 3])
+    shape = tf.cast(tf.shape(picture)[:2], tf.float32)
+    scale = image_size / tf.reduce_max(shape)
+    target = tf.maximum(tf.cast(tf.round(shape * scale), tf.int32), 1)
+
+    def resized() -> tf.Tensor:
+        scaled = tf.image.resize(picture, target, antialias=True)
+        return tf.cast(tf.round(tf.clip_by_value(scaled, 0, 255)), tf.uint8)
+
+    fits = tf.reduce_all(target == tf.shape(picture)[:2])
+    picture = tf.cond(fits, lambda: picture, resized)
+    space = image_size - tf.shape(picture)[:2]
+    before = space // 2
+    padding = tf.stack([before, space - before], axis=1)
+    picture = tf.pad(picture, tf.pad(padding, [[0, 1], [0, 0]]), constant_values=_WHITE)
+    return tf.ensure_shape(picture, [image_size, image_size, 3])
+
+
+def decode_letterboxed_batch(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
+    """``decode_letterboxed`` of each: string [n] -> uint8 [n, image_size, image_size, 3]."""
+    return tf.map_fn(
+        lambda one: decode_letterboxed(one, image_size),
+        image_bytes,
+        fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.uint8),
+        parallel_iterations=16,
+    )

@@ -1,0 +1,54 @@
+"""The demo: a small simulated shop through the whole chain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tfrec_vis.recipes import load_recipe
+from tfrec_vis.simulation import Parameters, simulate
+from tfrec_vis.workflow import Stage, locked, run_recipe
+
+USERS, ITEMS, SEED = 1000, 1200, 0
+
+SECTIONS: dict[str, Any] = {
+    "prepare": {"image_size": 64, "shards": 2},
+    "pretrain": {
+        "encoder": "efficientnet_lite0",
+        "embedding_dim": 64,
+        "epochs": 1,
+        "batch_size": 64,
+        "micro_batch": None,
+        "learning_rate": 0.0005,
+    },
+    "embed": {"clusters": 100},
+    "evaluate": {
+        "features": ["none", "vector", "sim_score", "cluster_id"],
+        "seeds": 3,
+        "history": 20,
+        "train_on": "all",
+    },
+}
+"""Sized for a few minutes on two cores."""
+
+
+def run_demo(work: Path) -> None:
+    """Simulates a shop in WORK/shop and runs its recipe in WORK."""
+    with locked(work):
+        shop = Stage(
+            "simulate",
+            work / "shop",
+            [USERS, ITEMS, SEED, SECTIONS, asdict(Parameters())],
+            [],
+            _simulate,
+        )
+        print("simulate (shop) …" if not shop.is_done else "simulate (shop): unchanged", flush=True)
+        shop.run()
+        run_recipe(load_recipe(work / "shop" / "data" / "recipe.yaml"), work)
+
+
+def _simulate(out: Path) -> None:
+    simulate(
+        out / "data", users=USERS, items=ITEMS, seed=SEED, recipe_sections=SECTIONS
+    )

@@ -1,0 +1,98 @@
+"""Swin transformers for images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from tfrec_vis.encoders.swin_block import SwinBlock
+
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+def swin_tiny() -> keras.Model:
+    """Swin-T, the paper's encoder: windows of 7, depths 2-2-6-2, 96 channels; 27.5 M parameters.
+
+    Meant for 224 px; random weights, 768 features.
+    """
+    return swin("swin_tiny", width=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24), window=7)
+
+
+def swin_micro() -> keras.Model:
+    """A Swin for small pictures (32 to 96 px): windows of 4, depths 2-2-2, 48 channels.
+
+    1.3 M parameters, random weights, 192 features.
+    """
+    return swin("swin_micro", width=48, depths=(2, 2, 2), num_heads=(2, 4, 8), window=4)
+
+
+def swin(
+    name: str, width: int, depths: Sequence[int], num_heads: Sequence[int], window: int
+) -> keras.Model:
+    """Builds a Swin transformer.
+
+    Patches of 4 x 4 pixels; between stages 2 x 2 patches are merged and the width doubles;
+    blocks alternate between plain and shifted windows; layer normalisation, then the mean over
+    positions.
+
+    Args:
+        name: the model's name.
+        width: channels of the first stage.
+        depths: blocks per stage.
+        num_heads: attention heads per stage.
+        window: side of the attention windows, in patches.
+
+    Returns:
+        Pictures [n, h, w, 3] in 0..255, any h and w -> features [n, width * 2^(stages - 1)].
+
+    Source: Liu et al., Swin Transformer (arXiv 2103.14030).
+    """
+    pictures = keras.Input([None, None, 3], name="image")
+    x = keras.layers.Rescaling(
+        [1 / (255 * s) for s in _STD],
+        [-m / s for m, s in zip(_MEAN, _STD, strict=True)],
+        name="preprocessing",
+    )(pictures)
+    x = keras.layers.Conv2D(width, 4, 4, padding="same", name="patch_embedding")(x)
+    x = keras.layers.LayerNormalization(epsilon=1e-5, name="patch_norm")(x)
+    for stage, (depth, heads) in enumerate(zip(depths, num_heads, strict=True)):
+        if stage:
+            x = PatchMerging(name=f"merge_{stage}")(x)
+        for block in range(depth):
+            shift = window // 2 if block % 2 else 0
+            x = SwinBlock(heads, window, shift, name=f"stage_{stage}_block_{block}")(x)
+    x = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pooling", dtype="float32")(x)
+    return keras.Model(pictures, x, name=name)
+
+
+@keras.saving.register_keras_serializable(package="tfrec_vis")
+class PatchMerging(keras.layers.Layer):
+    """Merges 2 x 2 patches: [n, h, w, c] -> [n, ceil(h / 2), ceil(w / 2), 2 c].
+
+    The four neighbours are concatenated, normalised and projected from 4 c to 2 c.
+    """
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Creates the normalisation and the projection."""
+        channels = input_shape[-1]
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.norm.build(tf.TensorShape([None, None, None, 4 * channels]))
+        self.reduction = keras.layers.Dense(2 * channels, use_bias=False, name="reduction")
+        self.reduction.build(tf.TensorShape([None, None, None, 4 * channels]))
+        super().build(input_shape)
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Merges; odd sides are padded with zeros first."""
+        shape = tf.shape(x)
+        x = tf.pad(x, [[0, 0], [0, shape[1] % 2], [0, shape[2] % 2], [0, 0]])
+        corners = [x[:, i::2, j::2] for j in (0, 1) for i in (0, 1)]
+        return self.reduction(self.norm(tf.concat(corners, axis=-1)))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return super().get_config()

@@ -1,0 +1,20 @@
+"""Rows of a table by position, where -1 means none."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def gather_positions(embeddings: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Gathers the embeddings of a batch's distinct pictures to the places that show them.
+
+    Args:
+        embeddings: [u, d], one row per distinct picture.
+        positions: int [..., s], rows of ``embeddings``; -1 is padding.
+
+    Returns:
+        [..., s, d]; padding is zeros, and passes no gradient.
+    """
+    # A zero row in front takes the padding, also where u is 0.
+    padded = tf.pad(embeddings, [[1, 0], [0, 0]])
+    return tf.gather(padded, positions + 1)

@@ -1,0 +1,43 @@
+"""Alarms of a collapsing embedding, within the training step."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def mean_pairwise_cosine(embeddings: tf.Tensor) -> tf.Tensor:
+    """Mean cosine over all pairs of distinct rows of [n, d]; 1 is collapse, near 0 is healthy.
+
+    (|sum_i e_i|^2 - n) / (n (n - 1)) for unit rows e_i.
+    """
+    unit = tf.nn.l2_normalize(tf.cast(embeddings, tf.float32), axis=-1)
+    count = tf.cast(tf.shape(unit)[0], tf.float32)
+    total = tf.reduce_sum(tf.square(tf.reduce_sum(unit, axis=0)))
+    return tf.math.divide_no_nan(total - count, count * (count - 1))
+
+
+def effective_rank(embeddings: tf.Tensor) -> tf.Tensor:
+    """exp(entropy of the normalised singular values) of [n, d]; 1 is collapse.
+
+    Source: Roy and Vetterli, The effective rank (EUSIPCO 2007).
+    """
+    unit = tf.nn.l2_normalize(tf.cast(embeddings, tf.float32), axis=-1)
+    eigenvalues = tf.linalg.eigvalsh(tf.matmul(unit, unit, transpose_a=True))
+    singular = tf.sqrt(tf.maximum(eigenvalues, 0.0))
+    share = tf.math.divide_no_nan(singular, tf.reduce_sum(singular))
+    return tf.exp(-tf.reduce_sum(tf.math.xlogy(share, share)))
+
+
+def attention_entropy(scores: tf.Tensor, history_mask: tf.Tensor) -> tf.Tensor:
+    """Mean entropy of attention weights, over log(number of clicks): 1 even, 0 on one click.
+
+    Args:
+        scores: [batch, heads, shown, clicks].
+        history_mask: bool [batch, clicks]; users with fewer than two clicks do not count.
+    """
+    clicks = tf.reduce_sum(tf.cast(history_mask, tf.float32), axis=1)
+    entropy = -tf.reduce_sum(tf.math.xlogy(scores, scores), axis=-1)
+    entropy = tf.cast(tf.reduce_mean(entropy, axis=[1, 2]), tf.float32)
+    counted = tf.cast(clicks >= 2, tf.float32)
+    relative = tf.math.divide_no_nan(entropy, tf.math.log(tf.maximum(clicks, 1.0))) * counted
+    return tf.math.divide_no_nan(tf.reduce_sum(relative), tf.reduce_sum(counted))

@@ -1,0 +1,53 @@
+"""Settings of a pre-training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """The recipe's ``pretrain`` section.
+
+    Attributes:
+        method: "courier".
+        encoder: a name of ``encoders.names()``.
+        weights: "auto" (ImageNet's where the encoder has them, else random), "random",
+            "imagenet", or a weights file.
+        image_size: side of the pictures, pixels; None: as prepared.
+        embedding_dim: d of the embeddings.
+        num_heads: attention heads of the reconstruction.
+        project_values: W_V and W_O in the reconstruction.
+        temperature: tau of both contrasts.
+        epochs: passes over the pages.
+        batch_size: pages in a batch.
+        micro_batch: pictures that the encoder holds at once (gradient caching); None: all.
+        learning_rate: Adam's, at its highest.
+        schedule: "constant", or "cosine" (to zero, after a warm-up over the first twentieth).
+        weight_decay: decoupled.
+        freeze_bn: batch norm on its trained statistics; None: where weights are trained.
+        flip: mirror pictures at random.
+        mixed_precision: None, "mixed_bfloat16" or "mixed_float16".
+        checkpoint_seconds: time between checkpoints.
+        seed: of the initial weights, the order of pages and the flips.
+    """
+
+    method: str = "courier"
+    encoder: str = "efficientnet_lite0"
+    weights: str = "auto"
+    image_size: int | None = None
+    embedding_dim: int = 256
+    num_heads: int = 4
+    project_values: bool = True
+    temperature: float = 0.05
+    epochs: int = 3
+    batch_size: int = 64
+    micro_batch: int | None = 128
+    learning_rate: float = 1e-4
+    schedule: str = "cosine"
+    weight_decay: float = 1e-6
+    freeze_bn: bool | None = None
+    flip: bool = True
+    mixed_precision: str | None = None
+    checkpoint_seconds: int = 60
+    seed: int = 0

@@ -1,0 +1,120 @@
+"""A pre-training run: prepared pages in, a trained model folder out; resumable at the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tf_keras as keras
+
+from tfrec_vis import encoders
+from tfrec_vis.data import pages, read_pages
+from tfrec_vis.data.pages import batch_count
+from tfrec_vis.errors import InputError
+from tfrec_vis.pretraining.callbacks import Checkpoints, Curves
+from tfrec_vis.pretraining.courier import Courier
+from tfrec_vis.pretraining.settings import PretrainSettings
+
+_MODEL = "model.keras"
+
+
+def build_encoder(settings: PretrainSettings) -> keras.Model:
+    """The encoder before pre-training."""
+    try:
+        known = encoders.weight_sets(settings.encoder)
+        weights = settings.weights if settings.weights != "random" else None
+        if weights == "auto":
+            weights = "imagenet" if "imagenet" in known else None
+        return encoders.get(settings.encoder, weights, settings.freeze_bn)
+    except ValueError as error:
+        raise InputError(f"pretrain.encoder, pretrain.weights: {error}") from error
+
+
+def train(
+    prepared: str | Path, out: str | Path, settings: PretrainSettings, logs: str | Path
+) -> Courier:
+    """Trains, or goes on with an interrupted training of the same settings.
+
+    Args:
+        prepared: folder that ``prepare`` wrote.
+        out: folder of this run; holds checkpoints while training, then model.keras.
+        settings: the run's settings.
+        logs: TensorBoard folder.
+
+    Returns:
+        The trained model, saved in ``out``.
+
+    Raises:
+        InputError: settings that cannot work.
+    """
+    out = Path(out)
+    if settings.method != "courier":
+        raise InputError(f"pretrain.method: unknown method {settings.method!r}; known: courier")
+    keras.utils.set_random_seed(settings.seed)
+    keras.mixed_precision.set_global_policy(settings.mixed_precision or "float32")
+    try:
+        model = Courier(
+            build_encoder(settings),
+            settings.embedding_dim,
+            settings.num_heads,
+            settings.project_values,
+            settings.temperature,
+            settings.micro_batch,
+        )
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    table = read_pages(prepared)
+    if not len(table):
+        raise InputError(f"{prepared}: no page view before the first cut; raise prepare.splits")
+    steps = batch_count(len(table), settings.batch_size)
+    model.compile(optimizer=_optimizer(settings, steps * settings.epochs), jit_compile=False)
+
+    checkpoints = Checkpoints(model, out / "checkpoints", settings.checkpoint_seconds)
+    done = checkpoints.restore()
+    callbacks = [Curves(logs), checkpoints]
+    while done < steps * settings.epochs:
+        epoch, batch = divmod(done, steps)
+        dataset = pages(
+            prepared,
+            batch_size=settings.batch_size,
+            image_size=settings.image_size,
+            seed=settings.seed,
+            flip=settings.flip,
+            first_epoch=epoch,
+            first_batch=batch,
+        )
+        # An epoch taken up in its middle is finished on its own, the others go in one fit.
+        last = epoch + 1 if batch else settings.epochs
+        model.fit(
+            dataset if batch else dataset.repeat(),
+            initial_epoch=epoch,
+            epochs=last,
+            steps_per_epoch=steps - batch,
+            callbacks=callbacks,
+            verbose=0,
+        )
+        done = last * steps
+    model.save(out / _MODEL)
+    checkpoints.remove()
+    return model
+
+
+def load(folder: str | Path) -> Courier:
+    """The model that ``train`` saved in ``folder``."""
+    return keras.models.load_model(Path(folder) / _MODEL, compile=False)
+
+
+def _optimizer(settings: PretrainSettings, total: int) -> keras.optimizers.Optimizer:
+    rate: float | keras.optimizers.schedules.LearningRateSchedule = settings.learning_rate
+    if settings.schedule == "cosine":
+        warm_up = max(total // 20, 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            settings.learning_rate / warm_up,
+            max(total - warm_up, 1),
+            warmup_target=settings.learning_rate,
+            warmup_steps=warm_up,
+        )
+    elif settings.schedule != "constant":
+        raise InputError(
+            f"pretrain.schedule: expected constant or cosine, got {settings.schedule!r}"
+        )
+    return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)

@@ -1,0 +1,123 @@
+"""Loads recipes."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from tfrec_vis.embeddings import EmbedSettings
+from tfrec_vis.errors import InputError
+from tfrec_vis.evaluation.settings import EvaluateSettings
+from tfrec_vis.prepare.settings import PrepareSettings
+from tfrec_vis.pretraining.settings import PretrainSettings
+from tfrec_vis.recipes.recipe import ExportSettings, Recipe
+
+_SECTIONS: dict[str, type] = {
+    "prepare": PrepareSettings,
+    "pretrain": PretrainSettings,
+    "embed": EmbedSettings,
+    "evaluate": EvaluateSettings,
+    "export": ExportSettings,
+}
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Reads and validates a recipe.
+
+    Args:
+        path: a YAML file. Paths in it count from its folder.
+        overrides: settings "a.b=value" that replace the file's; the value is YAML, a source
+            path among them counts from the working directory.
+
+    Raises:
+        InputError: not readable, not YAML, an unknown key, a wrong type or value.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read the recipe ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected sections such as source: and prepare:")
+    for override in overrides:
+        _override(content, override)
+    _refuse_unknown(content, ["source", *_SECTIONS], "", path)
+    if not isinstance(content.get("source"), dict):
+        raise InputError(f"{path}: it needs a section source: {{kind: …}}")
+    sections = {
+        name: _section(kind, content[name], name, path)
+        for name, kind in _SECTIONS.items()
+        if content.get(name) is not None
+    }
+    recipe = Recipe(path.stem, path.resolve().parent, content["source"], **sections)
+    return _with_whole_paths(recipe)
+
+
+def _section(kind: type, values: Any, name: str, path: Path) -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: {name}: expected settings by name, got {values!r}")
+    _refuse_unknown(values, [f.name for f in fields(kind)], f"{name}.", path)
+    try:
+        return pydantic.TypeAdapter(kind).validate_python(values)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join([name, *map(str, first["loc"])])
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        raise InputError(f"{path}: {setting}: {message}, got {first['input']!r}") from error
+
+
+def _refuse_unknown(values: dict[Any, Any], known: Sequence[str], prefix: str, path: Path) -> None:
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
+            raise InputError(f"{path}: unknown setting {prefix}{key}; {hint}")
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    parts = name.strip().split(".")
+    if not equals or not all(parts):
+        raise InputError(f"--set {override}: expected a.b=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: the value is not YAML") from error
+    if parts[0] == "source" and parts[-1] in ("path", "images"):
+        value = [_absolute(v) for v in value] if isinstance(value, list) else _absolute(value)
+    section = content
+    for part in parts[:-1]:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise InputError(f"--set {override}: {part} is a value, it has no settings")
+    section[parts[-1]] = value
+
+
+def _absolute(path: Any) -> Any:
+    return os.path.abspath(path) if isinstance(path, str) and "://" not in path else path
+
+
+def _with_whole_paths(recipe: Recipe) -> Recipe:
+    """Paths outside ``source`` count from the recipe's folder too."""
+    folder = recipe.folder
+    embed, evaluate, pretrain = recipe.embed, recipe.evaluate, recipe.pretrain
+    external = {name: str(folder / path) for name, path in embed.external.items()}
+    truth = str(folder / evaluate.truth) if evaluate.truth is not None else None
+    weights = pretrain.weights
+    if weights not in ("auto", "random", "imagenet"):
+        weights = str(folder / weights)
+    return replace(
+        recipe,
+        embed=replace(embed, external=external),
+        evaluate=replace(evaluate, truth=truth),
+        pretrain=replace(pretrain, weights=weights),
+    )

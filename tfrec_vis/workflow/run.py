@@ -1,0 +1,78 @@
+"""The stages of a recipe, and running them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfrec_vis.errors import InputError
+from tfrec_vis.recipes import Recipe
+from tfrec_vis.workflow.stage import Stage
+from tfrec_vis.workflow.stages import build_stages, write_report
+
+STAGES = ("prepare", "pretrain", "embed", "evaluate", "export", "report")
+
+
+def run_recipe(
+    recipe: Recipe,
+    work: Path,
+    only: str | None = None,
+    until: str | None = None,
+    force: str | None = None,
+) -> None:
+    """Runs the stages that are not done yet.
+
+    Args:
+        recipe: the recipe.
+        work: the work folder.
+        only: this stage alone; those before it must be done.
+        until: the last stage to run.
+        force: a stage to run again although it is done.
+
+    Raises:
+        InputError: an unknown stage, a stage that is missing for ``only``, or bad input.
+    """
+    for option, name in (("--until", until), ("--force", force)):
+        if name is not None and name not in STAGES:
+            raise InputError(f"{option} {name}: unknown stage; known: {', '.join(STAGES)}")
+    _make_deterministic()
+    stages = build_stages(recipe, work)
+    if only is not None:
+        _check_needs(stages, only)
+        wanted = {"evaluate", "report"} if only == "evaluate" else {only}
+    else:
+        wanted = set(STAGES[: STAGES.index(until) + 1 if until else len(STAGES)])
+    for stage in stages:
+        if stage.name in wanted:
+            _run(stage, stage.name == force)
+    if "report" in wanted:
+        write_report(work, stages)
+
+
+def _run(stage: Stage, force: bool) -> None:
+    label = f"{stage.name} ({stage.folder.name})"
+    if stage.is_done and not force:
+        print(f"{label}: unchanged, skipped", flush=True)
+        return
+    print(f"{label} …", flush=True)
+    stage.run(force)
+    print(f"{label}: done in {stage.seconds:.0f} s", flush=True)
+
+
+def _check_needs(stages: Sequence[Stage], only: str) -> None:
+    needed = [s for s in stages if s.name == "evaluate"] if only == "report" else []
+    for stage in stages:
+        if stage.name == only:
+            needed += stage.needs
+    for stage in needed:
+        if not stage.is_done:
+            raise InputError(
+                f"{stage.folder}: not there yet, or made with other settings; run "
+                f"`tfrec-vis {stage.name} RECIPE` or `tfrec-vis run RECIPE --until {only}` first"
+            )
+
+
+def _make_deterministic() -> None:
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()

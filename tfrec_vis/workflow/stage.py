@@ -1,0 +1,126 @@
+"""A stage: a folder that is made once for given inputs and settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tfrec_vis
+
+_STAMP = ".stage.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One folder of the work folder, and how to make it.
+
+    The stage writes into FOLDER.partial, which is renamed to FOLDER when it is done; a folder
+    without ``.partial`` is therefore whole. It is done again when its fingerprint changes: the
+    package's version, its settings, and the fingerprints of the stages it needs.
+
+    Attributes:
+        name: what the user calls it, e.g. "pretrain".
+        folder: where its output goes.
+        inputs: JSON-able settings and identities of input files.
+        needs: stages whose output it reads.
+        make: writes the output into the folder it is given.
+        resumable: whether ``make`` goes on with what it finds in the folder.
+    """
+
+    name: str
+    folder: Path
+    inputs: Any
+    needs: Sequence[Stage]
+    make: Callable[[Path], None]
+    resumable: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of what the output would be."""
+        parts = [
+            tfrec_vis.__version__,
+            self.name,
+            self.folder.name,
+            self.inputs,
+            [stage.fingerprint for stage in self.needs],
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the output is there, made from the same inputs and settings."""
+        return _stamp(self.folder).get("fingerprint") == self.fingerprint
+
+    @property
+    def seconds(self) -> float:
+        """Time it took, over all tries; 0 before it is done."""
+        return float(_stamp(self.folder).get("seconds", 0.0))
+
+    @property
+    def peak_memory_mb(self) -> float:
+        """Highest memory of the process that made it; 0 before it is done."""
+        return float(_stamp(self.folder).get("peak_memory_mb", 0.0))
+
+    def run(self, force: bool = False) -> bool:
+        """Makes the output if it is not there; gives whether it had to."""
+        partial = self.folder.with_name(self.folder.name + ".partial")
+        if self.is_done and not force:
+            shutil.rmtree(partial, ignore_errors=True)
+            return False
+        before = _stamp(partial)
+        same = before.get("fingerprint") == self.fingerprint
+        if not (same and before.get("done")):
+            if not (same and self.resumable) or (force and not before.get("forced")):
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir(parents=True)
+                before = {"fingerprint": self.fingerprint, "seconds": 0.0, "forced": force}
+                _write_stamp(partial, before)
+            self._make(partial, before)
+        self._put_in_place(partial)
+        return True
+
+    def _make(self, partial: Path, stamp: dict[str, Any]) -> None:
+        started = time.monotonic()
+        try:
+            self.make(partial)
+        except BaseException:
+            _write_stamp(partial, self._cost(stamp, started))
+            raise
+        _write_stamp(partial, {**self._cost(stamp, started), "done": True})
+
+    def _cost(self, stamp: dict[str, Any], started: float) -> dict[str, Any]:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return {
+            **stamp,
+            "seconds": round(stamp.get("seconds", 0.0) + time.monotonic() - started, 1),
+            "peak_memory_mb": round(max(stamp.get("peak_memory_mb", 0.0), peak)),
+        }
+
+    def _put_in_place(self, partial: Path) -> None:
+        old = self.folder.with_name(self.folder.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(old)
+        partial.rename(self.folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _stamp(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / _STAMP).read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_stamp(folder: Path, stamp: dict[str, Any]) -> None:
+    beside = folder / f"{_STAMP}.new"
+    beside.write_text(json.dumps(stamp))
+    os.replace(beside, folder / _STAMP)

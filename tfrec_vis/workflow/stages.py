@@ -1,0 +1,226 @@
+"""What each stage reads, makes and depends on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrec_vis import sources
+from tfrec_vis.data import read_items
+from tfrec_vis.embeddings import Embeddings, embed_features, read_external
+from tfrec_vis.embeddings.embed import encode_items, weights_fingerprint
+from tfrec_vis.errors import InputError
+from tfrec_vis.evaluation import (
+    Truth,
+    Vectors,
+    check_truth,
+    choose_pictures,
+    print_table,
+    render_report,
+    run_experiment,
+)
+from tfrec_vis.prepare import prepare
+from tfrec_vis.pretraining import load, train
+from tfrec_vis.pretraining.train import build_encoder
+from tfrec_vis.recipes import Recipe
+from tfrec_vis.workflow.export import export_models
+from tfrec_vis.workflow.stage import Stage
+
+
+def build_stages(recipe: Recipe, work: Path) -> list[Stage]:
+    """All stages of a recipe in order; several of them may be called "embed"."""
+    source = sources.create(recipe.source, str(recipe.folder))
+    check_truth(recipe.evaluate)
+    prepared = Stage(
+        "prepare",
+        work / "prepared",
+        [recipe.source, asdict(recipe.prepare), _identity(source.files())],
+        [],
+        lambda out: _prepare(recipe, out),
+    )
+    run = recipe.pretrain
+    pretrained = Stage(
+        "pretrain",
+        work / "pretrain" / run.method,
+        asdict(replace(run, checkpoint_seconds=0)),
+        [prepared],
+        lambda out: _pretrain(recipe, prepared.folder, out, work / "logs" / run.method),
+        resumable=True,
+    )
+    embeddings = _embed_stages(recipe, work, prepared, pretrained)
+    evaluated = Stage(
+        "evaluate",
+        work / "evaluation",
+        asdict(recipe.evaluate),
+        [prepared, pretrained, *embeddings],
+        lambda out: _evaluate(recipe, prepared.folder, embeddings, out),
+        resumable=True,
+    )
+    models = Path(recipe.export.path) if recipe.export.path else work / "saved_models"
+    exported = Stage(
+        "export",
+        work / "exported",
+        str(models.resolve()),
+        [evaluated],
+        lambda out: export_models(recipe, work, models, out),
+    )
+    return [prepared, pretrained, *embeddings, evaluated, exported]
+
+
+def write_report(work: Path, stages: Sequence[Stage]) -> None:
+    """Writes report.json and report.html into the work folder and prints the table."""
+    evaluated = next(stage for stage in stages if stage.name == "evaluate")
+    report = json.loads((evaluated.folder / "report.json").read_text())
+    seconds: dict[str, float] = {}
+    for stage in stages:
+        if stage.seconds:
+            seconds[stage.name] = round(seconds.get(stage.name, 0.0) + stage.seconds, 1)
+    report["cost"] = {
+        "seconds": seconds,
+        "peak_memory_mb": max(stage.peak_memory_mb for stage in stages),
+    }
+    recipe_of = {stage.name: stage for stage in stages}
+    prepared = recipe_of["prepare"].folder
+    method = recipe_of["pretrain"].folder
+    vectors, _ = _tables(work / "embeddings" / method.name, prepared)
+    image_size = json.loads((method / "settings.json").read_text())["image_size"]
+    gallery = choose_pictures(prepared, vectors, load(method), image_size, method.name)
+    beside = work / "report.json.partial"
+    beside.write_text(json.dumps(report, indent=1))
+    os.replace(beside, work / "report.json")
+    render_report(report, gallery, work / "report.html")
+    print_table(report)
+    print(f"report: {work / 'report.html'} and {work / 'report.json'}", flush=True)
+
+
+def _prepare(recipe: Recipe, out: Path) -> None:
+    manifest = prepare(sources.create(recipe.source, str(recipe.folder)), out, recipe.prepare)
+    for what in ("interactions", "items"):
+        print(f"  {what}: {_counts(manifest[what])}", flush=True)
+
+
+def _counts(numbers: dict[str, Any]) -> str:
+    rejected = ", ".join(f"{n} {reason}" for reason, n in numbers["rejected"].items()) or "none"
+    return (
+        f"{numbers['read']} read, {numbers['kept']} kept, {numbers['merged']} merged; "
+        f"rejected: {rejected}"
+    )
+
+
+def _pretrain(recipe: Recipe, prepared: Path, out: Path, logs: Path) -> None:
+    train(prepared, out, recipe.pretrain, logs)
+    (out / "settings.json").write_text(json.dumps(asdict(recipe.pretrain), indent=1))
+
+
+def _embed_stages(
+    recipe: Recipe, work: Path, prepared: Stage, pretrained: Stage
+) -> list[Stage]:
+    """The pre-trained embedding, that of the encoder before, and those from elsewhere."""
+    run, settings = recipe.pretrain, recipe.embed
+
+    def stage(name: str, inputs: Any, needs: list[Stage], features: Any) -> Stage:
+        def make(out: Path) -> None:
+            values, fingerprint = features()
+            embed_features(values, prepared.folder, settings, fingerprint).write(out)
+
+        chosen = asdict(replace(settings, external={}))
+        return Stage("embed", work / "embeddings" / name, [chosen, inputs], needs, make)
+
+    def encoded(model: Any) -> tuple[np.ndarray, str]:
+        features = encode_items(model, prepared.folder, run.image_size, settings.batch_size)
+        return features, weights_fingerprint(model)
+
+    def external(path: str) -> tuple[np.ndarray, str]:
+        item_id, vectors = read_external(path)
+        rows = {item: row for row, item in enumerate(item_id)}
+        wanted = read_items(prepared.folder).item_id[1:]
+        missing = [item for item in wanted if item not in rows]
+        if missing:
+            raise InputError(f"{path}: no vector for {len(missing)} items, such as {missing[0]}")
+        return vectors[[rows[item] for item in wanted]], f"external:{_identity([path])}"
+
+    stages = [
+        stage(run.method, None, [prepared, pretrained], lambda: encoded(load(pretrained.folder))),
+        stage(
+            baseline_name(recipe),
+            [run.encoder, run.weights, run.image_size, run.seed],
+            [prepared],
+            lambda: encoded(_seeded_encoder(recipe)),
+        ),
+    ]
+    others = dict(settings.external)
+    if recipe.evaluate.truth is not None:
+        others["truth"] = str(Truth(recipe.evaluate.truth).embedding)
+    for name, path in others.items():
+        if name in (s.folder.name for s in stages) or name in ("none", "shuffled"):
+            raise InputError(f"embed.external: the name {name} is taken; choose another")
+        if not Path(path).is_file():
+            raise InputError(f"embed.external.{name}: no file {path}")
+        stages.append(
+            stage(name, _identity([path]), [prepared], lambda path=path: external(path))
+        )
+    return stages
+
+
+def baseline_name(recipe: Recipe) -> str:
+    """What the encoder before pre-training is called in the report."""
+    from tfrec_vis import encoders
+
+    weights = recipe.pretrain.weights
+    if weights == "auto":
+        try:
+            known = encoders.weight_sets(recipe.pretrain.encoder)
+        except ValueError as error:
+            raise InputError(f"pretrain.encoder: {error}") from error
+        weights = "imagenet" if "imagenet" in known else "random"
+    return weights if weights in ("imagenet", "random") else "initial"
+
+
+def _seeded_encoder(recipe: Recipe) -> Any:
+    import tf_keras as keras
+
+    keras.utils.set_random_seed(recipe.pretrain.seed)
+    return build_encoder(recipe.pretrain)
+
+
+def _tables(folder: Path, prepared: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors and clusters of an embedding by ``item_index``."""
+    stored = Embeddings.read(folder)
+    item_ids = read_items(prepared).item_id
+    return stored.vectors_for(item_ids), stored.clusters_for(item_ids)
+
+
+def _evaluate(recipe: Recipe, prepared: Path, embeddings: Sequence[Stage], out: Path) -> None:
+    roles = {recipe.pretrain.method: "courier", "truth": "oracle"}
+    compared = []
+    for stage in embeddings:
+        vectors, clusters = _tables(stage.folder, prepared)
+        role = roles.get(stage.folder.name, "baseline")
+        compared.append(Vectors(stage.folder.name, role, vectors, clusters))
+    report = run_experiment(prepared, compared, recipe.evaluate, out, recipe.name)
+    report["settings"] = {
+        "source": recipe.source,
+        **{
+            name: asdict(getattr(recipe, name))
+            for name in ("prepare", "pretrain", "embed", "evaluate")
+        },
+    }
+    (out / "report.json").write_text(json.dumps(report, indent=1))
+
+
+def _identity(files: Sequence[str]) -> list[Any]:
+    """Name, size and time of change of each file (of URIs the name alone)."""
+    found = []
+    for file in files:
+        try:
+            stat = os.stat(file)
+            found.append([file, stat.st_size, stat.st_mtime_ns])
+        except OSError:
+            found.append([file])
+    return found
