@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import tf_keras as keras
 from clean_process import call_in_clean_process
 
 from tfrec_vis.data import Impressions
+from tfrec_vis.errors import InputError
 from tfrec_vis.evaluation.rows import Rows
 from tfrec_vis.ranking import FEATURES, Ranker, RankerTables, Trainer
 from tfrec_vis.serving import export_ranker, write_warmup
@@ -257,6 +259,13 @@ def test_vectors_must_fit(tmp_path: Path) -> None:
         export_ranker(Ranker(known, "sim_score"), known, item_vectors()[1:], tmp_path)
 
 
+@pytest.mark.parametrize("name", ["page-type", "history_item_id", "größe"])
+def test_a_context_feature_needs_a_name_that_an_input_can_have(name: str, tmp_path: Path) -> None:
+    ranker = Ranker(tables())
+    with pytest.raises(InputError, match=f"{name}.*rename"):
+        export_ranker(ranker, replace(tables(), context={name: np.array(["a"])}), None, tmp_path)
+
+
 def test_compact_history_against_a_loop() -> None:
     random = np.random.default_rng(6)
     history = random.integers(0, 6, [200, 9]).astype(np.int32)
@@ -280,8 +289,7 @@ def test_answers_a_hundred_rows_quickly(exported: dict[str, tuple[Path, np.ndarr
         start = time.perf_counter()
         call(**sent)
         seconds.append(time.perf_counter() - start)
-    print(np.median(seconds))
-    assert np.median(seconds[5:]) < 0.1
+    assert np.median(seconds[5:]) < 0.05
 
 
 def test_warm_up_is_a_request_the_model_answers(
