@@ -10,7 +10,7 @@ from tfrec_vis.recipes import load_recipe
 from tfrec_vis.simulation import Parameters, simulate
 from tfrec_vis.workflow import Stage, locked, run_recipe
 
-USERS, ITEMS, SEED = 1000, 1200, 0
+USERS, ITEMS, SEED = 1200, 600, 0
 
 SECTIONS: dict[str, Any] = {
     "prepare": {"image_size": 64, "shards": 2},
@@ -18,13 +18,13 @@ SECTIONS: dict[str, Any] = {
         "encoder": "efficientnet_lite0",
         "embedding_dim": 64,
         "epochs": 1,
-        "batch_size": 64,
+        "batch_size": 256,
         "micro_batch": None,
-        "learning_rate": 0.0005,
+        "learning_rate": 0.0001,
     },
-    "embed": {"clusters": 100},
+    "embed": {"clusters": 60},
     "evaluate": {
-        "features": ["none", "vector", "sim_score", "cluster_id"],
+        "features": ["none", "sim_score", "cluster_id"],
         "seeds": 3,
         "history": 20,
         "train_on": "all",
@@ -49,6 +49,4 @@ def run_demo(work: Path) -> None:
 
 
 def _simulate(out: Path) -> None:
-    simulate(
-        out / "data", users=USERS, items=ITEMS, seed=SEED, recipe_sections=SECTIONS
-    )
+    simulate(out / "data", users=USERS, items=ITEMS, seed=SEED, recipe_sections=SECTIONS)

@@ -98,7 +98,9 @@ def impressions(
         features string [n]}, clicked int32 [n]).
     """
     rows = read_impressions(prepared, split, history)
-    columns = {n: v for n, v in {**vars(rows), **rows.context}.items() if n not in ("context", "clicked")}
+    columns = {
+        n: v for n, v in {**vars(rows), **rows.context}.items() if n not in ("context", "clicked")
+    }
     features = {n: v.astype(str) if v.dtype == object else v for n, v in columns.items()}
     dataset = tf.data.Dataset.from_tensor_slices((features, rows.clicked))
     if shuffle:

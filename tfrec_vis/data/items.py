@@ -84,5 +84,7 @@ def items(prepared: str | Path, image_size: int, batch_size: int = 128) -> tf.da
     images = images.map(
         lambda one: decode_letterboxed(one, image_size), num_parallel_calls=tf.data.AUTOTUNE
     )
-    rows = tf.data.Dataset.zip({"item_index": tf.data.Dataset.from_tensor_slices(index), "image": images})
+    rows = tf.data.Dataset.zip(
+        {"item_index": tf.data.Dataset.from_tensor_slices(index), "image": images}
+    )
     return rows.batch(batch_size).prefetch(2)

@@ -48,8 +48,10 @@ def read_columns(prepared: str | Path, pattern: str, spec: FeatureSpec) -> dict[
         raise PreparedDataError(f"no {pattern} in {prepared}: prepare it again")
     batches: list[dict[str, Any]] = []
     for path in paths:
-        parsed = tf.data.TFRecordDataset(path).batch(_READ_BATCH).map(
-            lambda records: tf.io.parse_example(records, spec)
+        parsed = (
+            tf.data.TFRecordDataset(path)
+            .batch(_READ_BATCH)
+            .map(lambda records: tf.io.parse_example(records, spec))
         )
         try:
             batches.extend(parsed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from tfrec_vis.data import Items, items, read_items, read_manifest
@@ -43,8 +44,13 @@ def encode_items(
 ) -> np.ndarray:
     """Features of all items in the order of ``item_index`` (from 1): float32 [items, d]."""
     size = image_size or read_manifest(prepared)["settings"]["image_size"]
-    dataset = items(prepared, size, batch_size).map(lambda batch: batch["image"])
-    return model.predict(dataset, verbose=0).astype(np.float32)
+    encode = tf.function(
+        lambda pictures: model(pictures, training=False),
+        autograph=False,
+        input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)],
+    )
+    batches = items(prepared, size, batch_size)
+    return np.concatenate([encode(b["image"]).numpy().astype(np.float32) for b in batches])
 
 
 def embed_features(

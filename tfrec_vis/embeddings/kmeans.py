@@ -37,7 +37,7 @@ def fit_centroids(vectors: np.ndarray, clusters: int, seed: int = 0) -> np.ndarr
         max_points_per_centroid=10**9,
     )
     kmeans.train(np.ascontiguousarray(vectors, np.float32))
-    return kmeans.centroids.copy()
+    return np.array(kmeans.centroids, np.float32)
 
 
 def assign_clusters(vectors: np.ndarray, centroids: np.ndarray) -> np.ndarray:

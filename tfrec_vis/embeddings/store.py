@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,15 +70,15 @@ class Embeddings:
             metadata=json.loads((folder / "metadata.json").read_text()),
         )
 
-    def vectors_for(self, item_ids: Sequence[str]) -> np.ndarray:
-        """Float32 [len, d] in the order of ``item_ids``; zeros for items without a vector."""
+    def vectors_for(self, item_ids: Iterable[str]) -> np.ndarray:
+        """Float32 [n, d] in the order of ``item_ids``; zeros for items without a vector."""
         return self._rows(item_ids, self.embedding, 0.0)
 
-    def clusters_for(self, item_ids: Sequence[str]) -> np.ndarray:
-        """Int32 [len] in the order of ``item_ids``; -1 for items without a vector."""
+    def clusters_for(self, item_ids: Iterable[str]) -> np.ndarray:
+        """Int32 [n] in the order of ``item_ids``; -1 for items without a vector."""
         return self._rows(item_ids, self.cluster_id, -1)
 
-    def _rows(self, item_ids: Sequence[str], values: np.ndarray, none: float) -> np.ndarray:
+    def _rows(self, item_ids: Iterable[str], values: np.ndarray, none: float) -> np.ndarray:
         position = {item: i for i, item in enumerate(self.item_id)}
         rows = np.array([position.get(item, -1) for item in item_ids])
         found = values[np.maximum(rows, 0)].copy()

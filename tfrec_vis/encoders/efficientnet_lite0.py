@@ -72,9 +72,9 @@ def _block(
 
 
 def _convolution(x: tf.Tensor, channels: int, kernel: int, stride: int, name: str) -> tf.Tensor:
-    return keras.layers.Conv2D(
-        channels, kernel, stride, padding="same", use_bias=False, name=name
-    )(x)
+    return keras.layers.Conv2D(channels, kernel, stride, padding="same", use_bias=False, name=name)(
+        x
+    )
 
 
 def _normalization(x: tf.Tensor, name: str) -> tf.Tensor:

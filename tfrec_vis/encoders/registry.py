@@ -56,7 +56,9 @@ def get(name: str, weights: str | Path | None = None, freeze_bn: bool | None = N
     named = weights if isinstance(weights, str) and weights in known_weights else None
     if weights is not None and named is None and not Path(weights).is_file():
         known = ", ".join(map(repr, known_weights)) or "none by name"
-        raise ValueError(f"no weights {str(weights)!r} for encoder {name!r}: known {known}, or a file")
+        raise ValueError(
+            f"no weights {str(weights)!r} for encoder {name!r}: known {known}, or a file"
+        )
     encoder = build(weights=named) if known_weights else build()
     if weights is not None and named is None:
         encoder.load_weights(str(weights))

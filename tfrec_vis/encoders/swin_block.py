@@ -40,7 +40,9 @@ class SwinBlock(keras.layers.Layer):
         """Creates the projections for [n, h, w, channels]."""
         channels = input_shape[-1]
         if channels % self.num_heads:
-            raise ValueError(f"expected channels that {self.num_heads} heads divide, got {channels}")
+            raise ValueError(
+                f"expected channels that {self.num_heads} heads divide, got {channels}"
+            )
 
         def built(layer: keras.layers.Layer, width: int) -> keras.layers.Layer:
             layer.build(tf.TensorShape([None, None, None, width]))
@@ -108,7 +110,11 @@ class SwinBlock(keras.layers.Layer):
         return x[:, :height, :width]
 
     def _same_region(
-        self, height: tf.Tensor, width: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor,
+        self,
+        height: tf.Tensor,
+        width: tf.Tensor,
+        rows: tf.Tensor,
+        columns: tf.Tensor,
         shift: tf.Tensor,
     ) -> tf.Tensor:
         """Bool [windows, tokens, tokens]: pairs that were neighbours before roll and padding."""
@@ -123,9 +129,7 @@ class SwinBlock(keras.layers.Layer):
         down = regions(height, rows, shift[0])
         across = regions(width, columns, shift[1])
         region = 3 * down[:, tf.newaxis] + across[tf.newaxis, :]
-        region = tf.where(
-            (down[:, tf.newaxis] == 2) | (across[tf.newaxis, :] == 2), 8, region
-        )
+        region = tf.where((down[:, tf.newaxis] == 2) | (across[tf.newaxis, :] == 2), 8, region)
         region = tf.reshape(region, [rows, self.window, columns, self.window])
         region = tf.reshape(
             tf.transpose(region, [0, 2, 1, 3]), [rows * columns, self.window * self.window]

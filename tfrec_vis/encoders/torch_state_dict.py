@@ -56,9 +56,7 @@ def _read(stream: BinaryIO) -> dict[str, np.ndarray]:
         (count,) = struct.unpack("<q", stream.read(8))
         data = stream.read(count * storage.dtype.itemsize)
         storage.values = np.frombuffer(data, storage.dtype, count)
-    return {
-        name: tensor.array() for name, tensor in tensors.items() if isinstance(tensor, _Tensor)
-    }
+    return {name: tensor.array() for name, tensor in tensors.items() if isinstance(tensor, _Tensor)}
 
 
 class _Storage:
@@ -73,7 +71,12 @@ class _Tensor:
     """A strided view of a storage."""
 
     def __init__(
-        self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any
+        self,
+        storage: _Storage,
+        offset: int,
+        size: tuple[int, ...],
+        stride: tuple[int, ...],
+        *_: Any,
     ) -> None:
         self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,11 @@ from tfrec_vis.ranking import Trainer
 Inputs = dict[str, np.ndarray]
 
 
+def run_name(embedding: str, feature: str, train_on: str, seed: int) -> str:
+    """File name of one training's scores and weights."""
+    return f"{embedding}-{feature}-{train_on}-{seed}.npz"
+
+
 @dataclass(frozen=True)
 class Vectors:
     """An embedding as the experiment sees it, by ``item_index``.
@@ -25,12 +32,14 @@ class Vectors:
         role: "courier", "baseline" or "oracle"; "none" for no image.
         vectors: float32 [items + 1, d].
         clusters: int32 [items + 1], -1 for none.
+        cluster_count: number of clusters.
     """
 
     name: str
     role: str
     vectors: np.ndarray
     clusters: np.ndarray
+    cluster_count: int
 
 
 @dataclass(frozen=True)
@@ -69,15 +78,10 @@ class CellRunner:
     def run(self, embedding: Vectors | None, feature: str, seeds: int | None = None) -> Cell:
         """Trains an embedding in a feature over all seeds; None is the model without image."""
         name = embedding.name if embedding else "none"
-        prepared: list[tuple[Trainer, dict[str, Inputs]]] = []
-
-        def setting() -> tuple[Trainer, dict[str, Inputs]]:
-            if not prepared:
-                prepared.append(self._setting(embedding, feature))
-            return prepared[0]
+        setting = cache(lambda: self._setting(embedding, feature))
 
         def trained(seed: int, train_on: str) -> dict[str, np.ndarray]:
-            path = self.folder / f"{name}-{feature}-{train_on}-{seed}.npz"
+            path = self.folder / run_name(name, feature, train_on, seed)
             if not path.exists():
                 self._train(path, *setting(), seed, train_on)
             with np.load(path, allow_pickle=False) as stored:
@@ -98,14 +102,14 @@ class CellRunner:
         print(f"  {name}/{feature}: validation AUC {reached:.4f} (rows: {train_on})", flush=True)
         return cell
 
-    def _train_on(self, trained: object) -> str:
+    def _train_on(self, trained: Callable[[int, str], dict[str, np.ndarray]]) -> str:
         if self.settings.train_on != "auto":
             return self.settings.train_on
         clicked = self.rows.split["validation"].clicked
         options = ["all"]
         if len(np.unique(self.rows.split["train"].clicked[self._after_pretraining()])) == 2:
             options.append("after_pretrain")
-        return max(options, key=lambda o: auc(clicked, trained(0, o)["validation"]))  # type: ignore[operator]
+        return max(options, key=lambda o: auc(clicked, trained(0, o)["validation"]))
 
     def _after_pretraining(self) -> np.ndarray:
         return ~self.rows.split["train"].in_pretraining
@@ -115,26 +119,29 @@ class CellRunner:
     ) -> tuple[Trainer, dict[str, Inputs]]:
         """A trainer, and the inputs of each split with the feature in them."""
         rows, inputs = self.rows, dict(self.rows.inputs)
-        if embedding is None or feature == "sim_score":
-            # The traced model holds nothing of the embedding: one serves them all.
-            key: object = feature
-        else:
-            key = (feature, embedding.name)
+        tables, vectors = rows.tables, None
+        # Tracing takes longer than training: one traced model serves every embedding of the
+        # same shape, what it holds of the embedding is set before each training.
+        shape: object = None
         if embedding is not None and feature == "sim_score":
             scores = rows.sim_scores(embedding.vectors)
             inputs = {n: {**columns, "sim_score": scores[n]} for n, columns in inputs.items()}
+        elif embedding is not None and feature == "cluster_id":
+            tables = tables.with_clusters(embedding.clusters, embedding.cluster_count)
+            shape = embedding.cluster_count
+        elif embedding is not None and feature == "vector":
+            vectors, shape = embedding.vectors, embedding.vectors.shape[1]
+        key = (feature, shape)
         if key not in self._trainers:
-            tables = rows.tables
-            if embedding is not None and feature == "cluster_id":
-                tables = rows.with_clusters(embedding.clusters).tables
             self._trainers[key] = Trainer(
                 tables,
                 feature,
-                embedding.vectors if embedding is not None and feature == "vector" else None,
+                0 if vectors is None else vectors.shape[1],
                 self.settings.batch_size,
                 self.settings.epochs,
                 self.settings.learning_rate,
             )
+        self._trainers[key].set_item_tables(tables, vectors)
         return self._trainers[key], inputs
 
     def _train(

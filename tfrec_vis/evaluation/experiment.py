@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def run_experiment(
                 "feature": primary.feature,
                 "ranker": settings.ranker,
                 "protocol": _PROTOCOL,
+                "train_on": primary.train_on,
             },
             "rows": [r for cell in cells for r in _report_rows(cell, rows, settings.ranker)],
             "comparisons": _comparisons(cells, test, settings),
@@ -114,7 +116,13 @@ def _shuffled(embedding: Vectors) -> Vectors:
     """The same vectors, each given to another item."""
     order = np.random.default_rng(0).permutation(np.arange(1, len(embedding.vectors)))
     order = np.concatenate([[0], order])
-    return Vectors("shuffled", "control", embedding.vectors[order], embedding.clusters[order])
+    return replace(
+        embedding,
+        name="shuffled",
+        role="control",
+        vectors=embedding.vectors[order],
+        clusters=embedding.clusters[order],
+    )
 
 
 def _report_rows(cell: Cell, rows: Rows, ranker: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class Rows:
     Attributes:
         split: impressions by "train", "validation", "test".
         tables: the ranker's vocabularies and tables.
-        item_ids: str [items + 1].
+        item_ids, categories: str object [items + 1].
     """
 
     split: dict[str, Impressions]
@@ -58,10 +58,6 @@ class Rows:
     def inputs(self) -> dict[str, dict[str, np.ndarray]]:
         """The ranker's inputs by split."""
         return {name: self.tables.inputs(rows) for name, rows in self.split.items()}
-
-    def with_clusters(self, clusters: np.ndarray) -> Rows:
-        """The same rows with a cluster id, int [items + 1], as one more attribute."""
-        return replace(self, tables=self.tables.with_clusters(clusters))
 
     def sim_scores(self, vectors: np.ndarray) -> dict[str, np.ndarray]:
         """``SimScore`` of every row by split: float32 [rows, history + 3].

@@ -28,7 +28,6 @@ class IntentionReconstruction(keras.layers.Layer):
         project_values: whether values and output are projected (W_V, W_O).
 
     Example:
-
         >>> import tensorflow as tf, tfrec_vis as tv
         >>> layer = tv.layers.IntentionReconstruction(num_heads=2)
         >>> mask = tf.constant([[True, True, False], [False, False, False]])
@@ -128,9 +127,7 @@ class IntentionReconstruction(keras.layers.Layer):
 
     def _split_heads(self, x: tf.Tensor) -> tf.Tensor:
         shape = tf.shape(x)
-        return tf.reshape(
-            x, [shape[0], shape[1], self.num_heads, x.shape[-1] // self.num_heads]
-        )
+        return tf.reshape(x, [shape[0], shape[1], self.num_heads, x.shape[-1] // self.num_heads])
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

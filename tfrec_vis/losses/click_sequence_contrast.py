@@ -21,7 +21,6 @@ class ClickSequenceContrast(Contrast):
         temperature: tau.
 
     Example:
-
         >>> import tensorflow as tf, tfrec_vis as tv
         >>> loss = tv.losses.ClickSequenceContrast()
         >>> float(loss(tf.eye(2), tf.eye(2), tf.zeros([2]), tf.range(2)))

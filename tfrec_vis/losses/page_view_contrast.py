@@ -22,7 +22,6 @@ class PageViewContrast(Contrast):
         temperature: tau.
 
     Example:
-
         >>> import tensorflow as tf, tfrec_vis as tv
         >>> loss = tv.losses.PageViewContrast(temperature=0.05)
         >>> e = tf.eye(3)

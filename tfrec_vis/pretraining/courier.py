@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -16,6 +17,8 @@ from tfrec_vis.pretraining.diagnostics import (
 )
 from tfrec_vis.pretraining.gradient_cache import encode_in_parts, gradients_in_parts
 
+# The steps are graph code as they stand; without do_not_convert AutoGraph would go through all
+# of tf_keras underneath them, which takes far longer than tracing.
 Batch = dict[str, tf.Tensor]
 _MEASURES = (
     "loss",
@@ -83,15 +86,44 @@ class Courier(keras.Model):
         self._means = {name: keras.metrics.Mean(name=name) for name in _MEASURES}
         self.build(tf.TensorShape([None, None, None, 3]))
 
+    def start_from(self, features: np.ndarray) -> None:
+        """Starts the output layer as the principal components of the encoder's features.
+
+            W = the first d right singular vectors of F - mean(F),   b = -mean(F) W
+
+        The embeddings then begin centred, with the geometry of the trained encoder. From a
+        random layer over uncentred features (their mean cosine is far above 0) the quickest
+        way down for the contrast is to collapse.
+
+        Args:
+            features: float32 [n, k], the encoder's features of a sample of items.
+
+        Raises:
+            ValueError: n or k is smaller than d.
+        """
+        if min(features.shape) < self.embedding_dim:
+            raise ValueError(
+                f"expected features of at least {self.embedding_dim} items and columns for "
+                f"embedding_dim={self.embedding_dim}, got {features.shape}"
+            )
+        mean = features.mean(axis=0)
+        components = np.linalg.svd(features - mean, full_matrices=False)[2][: self.embedding_dim]
+        # The sign of a component is arbitrary: make its largest entry positive.
+        largest = np.abs(components).argmax(axis=1)
+        components *= np.sign(components[np.arange(len(components)), largest])[:, None]
+        self.output_layer.set_weights([components.T, -components @ mean])
+
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The losses and the collapse alarms."""
         return list(self._means.values())
 
+    @tf.autograph.experimental.do_not_convert
     def call(self, pictures: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Embeds pictures [n, h, w, 3] in 0..255 -> float32 [n, embedding_dim]."""
         return self.output_layer(self.encoder(pictures, training=training))
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One optimizer step on a batch of pages."""
         pictures = batch["image"]
@@ -120,6 +152,7 @@ class Courier(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, body + head, strict=True))
         return self._update(measures)
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Losses and alarms of a batch of pages."""
         part = self.micro_batch or tf.shape(batch["image"])[0]

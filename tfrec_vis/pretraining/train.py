@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from tfrec_vis import encoders
-from tfrec_vis.data import pages, read_pages
+from tfrec_vis.data import decode_letterboxed, pages, read_items, read_manifest, read_pages
 from tfrec_vis.data.pages import batch_count
 from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining.callbacks import Checkpoints, Curves
@@ -15,6 +17,8 @@ from tfrec_vis.pretraining.courier import Courier
 from tfrec_vis.pretraining.settings import PretrainSettings
 
 _MODEL = "model.keras"
+_SAMPLE = 4096
+"""Items whose features start the output layer."""
 
 
 def build_encoder(settings: PretrainSettings) -> keras.Model:
@@ -70,6 +74,8 @@ def train(
 
     checkpoints = Checkpoints(model, out / "checkpoints", settings.checkpoint_seconds)
     done = checkpoints.restore()
+    if not done:
+        _start_output_layer(model, prepared, settings)
     callbacks = [Curves(logs), checkpoints]
     while done < steps * settings.epochs:
         epoch, batch = divmod(done, steps)
@@ -101,6 +107,24 @@ def train(
 def load(folder: str | Path) -> Courier:
     """The model that ``train`` saved in ``folder``."""
     return keras.models.load_model(Path(folder) / _MODEL, compile=False)
+
+
+def _start_output_layer(model: Courier, prepared: str | Path, settings: PretrainSettings) -> None:
+    manifest = read_manifest(prepared)
+    catalogue = read_items(prepared)
+    early = np.flatnonzero(
+        (catalogue.first_seen >= 0) & (catalogue.first_seen < manifest["cuts"][0])
+    )
+    sample = np.random.default_rng(settings.seed).permutation(early)[:_SAMPLE]
+    size = settings.image_size or manifest["settings"]["image_size"]
+    images = tf.data.Dataset.from_tensor_slices(list(catalogue.image[sample]))
+    images = images.map(lambda one: decode_letterboxed(one, size)).batch(128)
+    encode = tf.function(lambda batch: model.encoder(batch, training=False), autograph=False)
+    features = np.concatenate([encode(batch).numpy() for batch in images])
+    try:
+        model.start_from(features.astype(np.float32))
+    except ValueError as error:
+        raise InputError(f"pretrain.embedding_dim: {error}") from error
 
 
 def _optimizer(settings: PretrainSettings, total: int) -> keras.optimizers.Optimizer:

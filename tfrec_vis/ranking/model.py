@@ -26,7 +26,8 @@ class Ranker(tfrs.models.Model):
 
     Every item is the concatenation of its attributes' embeddings; the target attends to the
     history (DIN); beside that go the share of history items with the target's value of each
-    attribute, the dated item statistics, the history's length, user and context embeddings.
+    attribute, the dated item statistics, user and context embeddings. (Not the history's length:
+    where un-clicked items are sampled, a bought-again target is left out of its own history.)
     Two cross layers and two dense layers give the logit. The visual feature comes in as
 
         vector      the projected embedding, one more part of every item
@@ -56,8 +57,8 @@ class Ranker(tfrs.models.Model):
         self.history_length = tables.history
         self.attribute_values = tf.Variable(tables.values, trainable=False, name="attributes")
         self.attribute_buckets = [
-            tf.Variable(b, trainable=False, name=f"buckets_{n}")
-            for n, b in zip(tables.attributes, tables.buckets, strict=True)
+            tf.Variable(bucket, trainable=False, name=f"buckets_{i}")
+            for i, bucket in enumerate(tables.buckets)
         ]
 
         def embedding(values: int, name: str) -> keras.layers.Embedding:
@@ -69,12 +70,13 @@ class Ranker(tfrs.models.Model):
             )
 
         self.attribute_embeddings = [
-            embedding(int(b.max()) + 1, n)
-            for n, b in zip(tables.attributes, tables.buckets, strict=True)
+            embedding(int(bucket.max()) + 1, f"attribute_{i}")
+            for i, bucket in enumerate(tables.buckets)
         ]
         self.user_embedding = embedding(len(tables.user_id) + 1, "user_id")
         self.context_embeddings = {
-            n: embedding(len(known) + 1, n) for n, known in tables.context.items()
+            name: embedding(len(known) + 1, f"context_{i}")
+            for i, (name, known) in enumerate(tables.context.items())
         }
         self.clicks = ItemStatistics(len(tables.click_item), name="clicks")
         self.clicks.set_events(tables.click_item, tables.click_time)
@@ -110,7 +112,6 @@ class Ranker(tfrs.models.Model):
             target,
             interest,
             share,
-            tf.math.log1p(clicks),
             self.clicks(item, inputs["timestamp"]),
             self.user_embedding(inputs["user"]),
             *(layer(inputs[f"context_{n}"]) for n, layer in self.context_embeddings.items()),
@@ -125,6 +126,17 @@ class Ranker(tfrs.models.Model):
         for layer in self.dense:
             x = layer(x)
         return self.logit(x)[:, 0]
+
+    # Graph code as it stands: AutoGraph would go through all of tf_keras and TFRS underneath.
+    @tf.autograph.experimental.do_not_convert
+    def train_step(self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One optimizer step (TFRS's)."""
+        return super().train_step(inputs)
+
+    @tf.autograph.experimental.do_not_convert
+    def predict_step(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Logits (Keras's)."""
+        return super().predict_step(inputs)
 
     def compute_loss(
         self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor], training: bool = False

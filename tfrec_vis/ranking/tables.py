@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrec_vis.data import Impressions, Items, read_manifest
+from tfrec_vis.data import Impressions, Items, read_items, read_manifest
 from tfrec_vis.data import read_impressions as read
-from tfrec_vis.data import read_items
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,12 @@ class RankerTables:
             **{f"context_{n}": _lookup(v, rows.context[n]) for n, v in self.context.items()},
         }
 
-    def with_clusters(self, clusters: np.ndarray) -> RankerTables:
+    def with_clusters(self, clusters: np.ndarray, count: int) -> RankerTables:
         """Adds a cluster id as one more attribute.
 
         Args:
-            clusters: int [items + 1]; -1 where an item has none.
+            clusters: int [items + 1], below ``count``; -1 where an item has none.
+            count: number of clusters.
         """
         column = (clusters + 1).astype(np.int32)
         return RankerTables(
@@ -99,7 +99,7 @@ class RankerTables:
                 **vars(self),
                 "attributes": (*self.attributes, "cluster_id"),
                 "values": np.column_stack([self.values, column]),
-                "buckets": (*self.buckets, np.arange(column.max() + 1, dtype=np.int32)),
+                "buckets": (*self.buckets, np.arange(count + 1, dtype=np.int32)),
             }
         )
 

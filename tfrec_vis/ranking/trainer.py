@@ -40,7 +40,7 @@ class Trainer:
     Args:
         tables: vocabularies and tables.
         feature: the ranker's visual feature.
-        vector: float32 [items + 1, d], for the feature ``vector``.
+        vector_dim: d of the item embeddings, for the feature ``vector``.
         batch_size: rows a step.
         epochs: passes over the training rows, at most.
         learning_rate: Adam's.
@@ -50,17 +50,26 @@ class Trainer:
         self,
         tables: RankerTables,
         feature: str,
-        vector: np.ndarray | None = None,
+        vector_dim: int = 0,
         batch_size: int = 512,
         epochs: int = 4,
         learning_rate: float = 1e-3,
     ) -> None:
         self.batch_size, self.epochs = batch_size, epochs
-        self._make = lambda: Ranker(tables, feature, 0 if vector is None else vector.shape[1])
+        self._make = lambda: Ranker(tables, feature, vector_dim)
         self.model = self._make()
-        if self.model.vector is not None and vector is not None:
-            self.model.vector.set_table(vector)
         self.model.compile(optimizer=keras.optimizers.Adam(learning_rate))
+
+    def set_item_tables(self, tables: RankerTables, vectors: np.ndarray | None = None) -> None:
+        """Sets what the model holds of the items: attributes, and vectors for ``vector``.
+
+        Args:
+            tables: of the same shapes as those of the start.
+            vectors: float32 [items + 1, vector_dim].
+        """
+        self.model.attribute_values.assign(tables.values)
+        if self.model.vector is not None:
+            self.model.vector.set_table(vectors)
 
     def fit(
         self,
@@ -94,9 +103,7 @@ class Trainer:
         clicked = tf.constant(train[1], tf.float32)
         dataset = tf.data.Dataset.from_generator(
             batches, output_signature=tf.TensorSpec([None], tf.int64)
-        ).map(
-            lambda i: ({n: tf.gather(c, i) for n, c in columns.items()}, tf.gather(clicked, i))
-        )
+        ).map(lambda i: ({n: tf.gather(c, i) for n, c in columns.items()}, tf.gather(clicked, i)))
         best, kept, scores, epochs = -np.inf, self.model.learned(), np.zeros(0), 0
         for epoch in range(1, self.epochs + 1):
             self.model.fit(dataset.prefetch(4), verbose=0)

@@ -2,10 +2,77 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from tfrec_vis.recipes import Recipe
+import numpy as np
+
+from tfrec_vis.data import read_impressions, read_items, read_manifest
+from tfrec_vis.embeddings import Embeddings
+from tfrec_vis.evaluation.cells import run_name
+from tfrec_vis.pretraining import load
+from tfrec_vis.ranking import Ranker, RankerTables
+from tfrec_vis.serving import export_encoder, export_ranker, publish, write_warmup
+
+_WARM_UP_ROWS = 16
 
 
-def export_models(recipe: Recipe, work: Path, models: Path, out: Path) -> None:
-    raise NotImplementedError
+def export_models(work: Path, method: str, models: Path, out: Path) -> None:
+    """Publishes the encoder, and the ranker of the report's primary row (seed 0).
+
+    Args:
+        work: the work folder, with everything up to evaluation/ done.
+        method: of the pre-training.
+        models: where models are published.
+        out: gets published.json, the versions' paths.
+    """
+    prepared, evaluation = work / "prepared", work / "evaluation"
+    embeddings = Embeddings.read(work / "embeddings" / method)
+    manifest = read_manifest(prepared)
+    trained = json.loads((work / "pretrain" / method / "settings.json").read_text())
+    image_size = trained["image_size"] or manifest["settings"]["image_size"]
+    catalogue = read_items(prepared)
+
+    def encoder(folder: Path) -> None:
+        export_encoder(load(work / "pretrain" / method), image_size, embeddings, folder)
+        write_warmup(folder, {"image_bytes": catalogue.image[1 : 1 + _WARM_UP_ROWS]}, "encoder")
+
+    report = json.loads((evaluation / "report.json").read_text())
+    primary, settings = report["primary"], report["settings"]["evaluate"]
+    tables = RankerTables.build(
+        prepared,
+        min(settings["history"], manifest["settings"]["max_history"]),
+        settings["min_count"],
+    )
+    vectors = embeddings.vectors_for(catalogue.item_id)
+    if primary["feature"] == "cluster_id":
+        clusters = embeddings.clusters_for(catalogue.item_id)
+        tables = tables.with_clusters(clusters, len(embeddings.centroids))
+    ranker = Ranker(tables, primary["feature"], vectors.shape[1])
+    if ranker.vector is not None:
+        ranker.vector.set_table(vectors)
+    weights = run_name(primary["embedding"], primary["feature"], primary["train_on"], 0)
+    with np.load(evaluation / "runs" / weights, allow_pickle=False) as stored:
+        kept = [stored[name] for name in sorted(stored.files) if name.startswith("weight_")]
+    for variable, value in zip(ranker.trainable_variables, kept, strict=True):
+        variable.assign(value)
+    rows = read_impressions(prepared, "test", tables.history)
+    rows = rows.take(np.arange(min(_WARM_UP_ROWS, len(rows))))
+    requests = {
+        "user_id": rows.user_id,
+        "item_id": catalogue.item_id[rows.item_index],
+        "history_item_id": catalogue.item_id[rows.history],
+        "timestamp": rows.timestamp,
+        **rows.context,
+    }
+
+    def ranking(folder: Path) -> None:
+        scored = vectors if primary["feature"] == "sim_score" else None
+        export_ranker(ranker, tables, scored, folder)
+        write_warmup(folder, requests, "ranker")
+
+    published = {}
+    for name, write in (("encoder", encoder), ("ranker", ranking)):
+        published[name] = str(publish(write, models, name))
+        print(f"  {name}: {published[name]}", flush=True)
+    (out / "published.json").write_text(json.dumps(published, indent=1))

@@ -68,7 +68,7 @@ def build_stages(recipe: Recipe, work: Path) -> list[Stage]:
         work / "exported",
         str(models.resolve()),
         [evaluated],
-        lambda out: export_models(recipe, work, models, out),
+        lambda out: export_models(work, run.method, models, out),
     )
     return [prepared, pretrained, *embeddings, evaluated, exported]
 
@@ -88,7 +88,7 @@ def write_report(work: Path, stages: Sequence[Stage]) -> None:
     recipe_of = {stage.name: stage for stage in stages}
     prepared = recipe_of["prepare"].folder
     method = recipe_of["pretrain"].folder
-    vectors, _ = _tables(work / "embeddings" / method.name, prepared)
+    vectors = read_vectors(work / "embeddings" / method.name, prepared, "courier").vectors
     image_size = json.loads((method / "settings.json").read_text())["image_size"]
     gallery = choose_pictures(prepared, vectors, load(method), image_size, method.name)
     beside = work / "report.json.partial"
@@ -118,9 +118,7 @@ def _pretrain(recipe: Recipe, prepared: Path, out: Path, logs: Path) -> None:
     (out / "settings.json").write_text(json.dumps(asdict(recipe.pretrain), indent=1))
 
 
-def _embed_stages(
-    recipe: Recipe, work: Path, prepared: Stage, pretrained: Stage
-) -> list[Stage]:
+def _embed_stages(recipe: Recipe, work: Path, prepared: Stage, pretrained: Stage) -> list[Stage]:
     """The pre-trained embedding, that of the encoder before, and those from elsewhere."""
     run, settings = recipe.pretrain, recipe.embed
 
@@ -162,9 +160,7 @@ def _embed_stages(
             raise InputError(f"embed.external: the name {name} is taken; choose another")
         if not Path(path).is_file():
             raise InputError(f"embed.external.{name}: no file {path}")
-        stages.append(
-            stage(name, _identity([path]), [prepared], lambda path=path: external(path))
-        )
+        stages.append(stage(name, _identity([path]), [prepared], lambda path=path: external(path)))
     return stages
 
 
@@ -189,20 +185,25 @@ def _seeded_encoder(recipe: Recipe) -> Any:
     return build_encoder(recipe.pretrain)
 
 
-def _tables(folder: Path, prepared: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors and clusters of an embedding by ``item_index``."""
+def read_vectors(folder: Path, prepared: Path, role: str) -> Vectors:
+    """An embedding by ``item_index``."""
     stored = Embeddings.read(folder)
     item_ids = read_items(prepared).item_id
-    return stored.vectors_for(item_ids), stored.clusters_for(item_ids)
+    return Vectors(
+        folder.name,
+        role,
+        stored.vectors_for(item_ids),
+        stored.clusters_for(item_ids),
+        len(stored.centroids),
+    )
 
 
 def _evaluate(recipe: Recipe, prepared: Path, embeddings: Sequence[Stage], out: Path) -> None:
     roles = {recipe.pretrain.method: "courier", "truth": "oracle"}
     compared = []
     for stage in embeddings:
-        vectors, clusters = _tables(stage.folder, prepared)
         role = roles.get(stage.folder.name, "baseline")
-        compared.append(Vectors(stage.folder.name, role, vectors, clusters))
+        compared.append(read_vectors(stage.folder, prepared, role))
     report = run_experiment(prepared, compared, recipe.evaluate, out, recipe.name)
     report["settings"] = {
         "source": recipe.source,

@@ -21,10 +21,14 @@ def locked(work: Path) -> Iterator[None]:
         work.mkdir(parents=True, exist_ok=True)
         lock = (work / ".lock").open("w")
     except OSError as error:
-        raise InputError(f"{work}: cannot work there ({error.strerror}); name another --work") from error
+        raise InputError(
+            f"{work}: cannot work there ({error.strerror}); name another --work"
+        ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(f"{work}: another tfrec-vis works there; wait or name another --work") from error
+            raise InputError(
+                f"{work}: another tfrec-vis works there; wait or name another --work"
+            ) from error
         yield
