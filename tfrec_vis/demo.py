@@ -10,7 +10,7 @@ from tfrec_vis.recipes import load_recipe
 from tfrec_vis.simulation import Parameters, simulate
 from tfrec_vis.workflow import Stage, locked, run_recipe
 
-USERS, ITEMS, SEED = 1200, 600, 0
+USERS, ITEMS, SEED = 800, 600, 0
 
 SECTIONS: dict[str, Any] = {
     "prepare": {"image_size": 64, "shards": 2},
@@ -20,13 +20,15 @@ SECTIONS: dict[str, Any] = {
         "epochs": 1,
         "batch_size": 256,
         "micro_batch": None,
+        "temperature": 0.2,
         "learning_rate": 0.0001,
     },
     "embed": {"clusters": 60},
     "evaluate": {
         "features": ["none", "sim_score", "cluster_id"],
         "seeds": 3,
-        "history": 20,
+        "history": 10,
+        "batch_size": 1024,
         "train_on": "all",
     },
 }

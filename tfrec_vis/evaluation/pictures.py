@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from tfrec_vis.data import (
     Items,
@@ -73,13 +74,13 @@ def _attention(
     model: Courier, catalogue: Items, history: np.ndarray, target: int, image_size: int
 ) -> AttentionExample:
     shown = np.append(history, target)
-    images = decode_letterboxed_batch(list(catalogue.image[shown]), image_size)
+    images = decode_letterboxed_batch(tf.constant(list(catalogue.image[shown])), image_size)
     embeddings = model(images, training=False)
     positions = np.arange(len(history))[None]
     _, scores = model.reconstruction(
         gather_positions(embeddings, np.array([[len(history)]])),
         gather_positions(embeddings, positions),
-        positions >= 0,
+        tf.constant(positions >= 0),
         return_attention_scores=True,
     )
     weights = np.asarray(scores)[0].mean(axis=0)[0]

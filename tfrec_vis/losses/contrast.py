@@ -41,7 +41,7 @@ class Contrast:
         is_candidate: tf.Tensor,
         item_index: tf.Tensor,
     ) -> tf.Tensor:
-        """Scalar loss of ``anchors`` [n, d] against ``candidates`` [n, d]; row i is i's positive."""
+        """Loss of ``anchors`` [n, d] against ``candidates`` [n, d]; row i is i's positive."""
         candidates = _at_least_float32(candidates)
         anchors = tf.cast(_at_least_float32(anchors), candidates.dtype)
         candidates = tf.nn.l2_normalize(candidates, axis=-1)

@@ -118,7 +118,6 @@ class Courier(keras.Model):
         """The losses and the collapse alarms."""
         return list(self._means.values())
 
-    @tf.autograph.experimental.do_not_convert
     def call(self, pictures: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Embeds pictures [n, h, w, 3] in 0..255 -> float32 [n, embedding_dim]."""
         return self.output_layer(self.encoder(pictures, training=training))
@@ -158,6 +157,11 @@ class Courier(keras.Model):
         part = self.micro_batch or tf.shape(batch["image"])[0]
         embeddings = encode_in_parts(self, batch["image"], part, training=False)
         return self._update(self._measure(embeddings, batch))
+
+    @tf.autograph.experimental.do_not_convert
+    def predict_step(self, pictures: tf.Tensor) -> tf.Tensor:
+        """Embeddings of a batch of pictures."""
+        return super().predict_step(pictures)
 
     def _measure(self, embeddings: tf.Tensor, batch: Batch) -> dict[str, tf.Tensor]:
         """The losses and alarms, by the names of ``_MEASURES``."""

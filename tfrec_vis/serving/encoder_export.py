@@ -67,10 +67,10 @@ def export_encoder(
         return embed(tf.io.parse_example(examples, {"image": feature})["image"])
 
     signatures = {
-        "serving_default": tf.function(embed).get_concrete_function(
+        "serving_default": tf.function(embed, autograph=False).get_concrete_function(
             tf.TensorSpec([None], tf.string, name="image_bytes")
         ),
-        "examples": tf.function(embed_examples).get_concrete_function(
+        "examples": tf.function(embed_examples, autograph=False).get_concrete_function(
             tf.TensorSpec([None], tf.string, name="examples")
         ),
     }

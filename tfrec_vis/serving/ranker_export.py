@@ -109,14 +109,14 @@ def export_ranker(
         return score(**request)
 
     signatures = {
-        "serving_default": tf.function(score).get_concrete_function(
+        "serving_default": tf.function(score, autograph=False).get_concrete_function(
             user_id=tf.TensorSpec([None], tf.string, name="user_id"),
             item_id=tf.TensorSpec([None], tf.string, name="item_id"),
             history_item_id=tf.TensorSpec([None, None], tf.string, name="history_item_id"),
             timestamp=tf.TensorSpec([None], tf.int64, name="timestamp"),
             **{n: tf.TensorSpec([None], tf.string, name=n) for n in tables.context},
         ),
-        "examples": tf.function(score_examples).get_concrete_function(
+        "examples": tf.function(score_examples, autograph=False).get_concrete_function(
             tf.TensorSpec([None], tf.string, name="examples")
         ),
     }
