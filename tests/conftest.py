@@ -36,3 +36,23 @@ def hm_fashion() -> Path:
     if not (path / "transactions_train.csv").is_file():
         pytest.skip("needs the H&M sample at ../shared/data/hm-fashion")
     return path
+
+
+@pytest.fixture(scope="session")
+def small_shop(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders (simulated, prepared) of a tiny shop that went through the real stages."""
+    from prepared_shop import write
+
+    return write(tmp_path_factory.mktemp("small_shop"))
+
+
+@pytest.fixture(scope="session")
+def simulated_shop(small_shop: tuple[Path, Path]) -> Path:
+    """A simulated shop: 60 users, 60 items, pictures of 32 px. Read only."""
+    return small_shop[0]
+
+
+@pytest.fixture(scope="session")
+def prepared_shop(small_shop: tuple[Path, Path]) -> Path:
+    """The simulated shop, prepared. Read only: copy it to change it."""
+    return small_shop[1]
