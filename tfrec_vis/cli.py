@@ -29,6 +29,9 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Replace a setting.", metavar="A.B=C")
 ]
 
+_INTERRUPTED = 130
+"""What Typer makes of Ctrl-C."""
+
 
 def main() -> None:
     """Runs a command: 0 done, 2 the user's input is at fault (one line), 1 anything else."""
@@ -37,7 +40,9 @@ def main() -> None:
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except SystemExit as error:
+        if error.code != _INTERRUPTED:
+            raise
         print("\ninterrupted: the same command goes on where it was", file=sys.stderr)
         sys.exit(1)
     except Exception:
@@ -53,13 +58,17 @@ def _run(
     until: str | None = None,
     force: str | None = None,
 ) -> None:
+    from tfrec_vis.data import PreparedDataError
     from tfrec_vis.recipes import load_recipe
     from tfrec_vis.workflow import locked, run_recipe
 
     loaded = load_recipe(recipe, settings or [])
     folder = work or Path("runs") / loaded.name
-    with locked(folder):
-        run_recipe(loaded, folder, only, until, force)
+    try:
+        with locked(folder):
+            run_recipe(loaded, folder, only, until, force)
+    except PreparedDataError as error:
+        raise InputError(str(error)) from error
 
 
 @app.command()
@@ -124,6 +133,30 @@ def simulate(
 
     manifest = make(out, users=users, items=items, seed=seed)
     print(f"{out}: {manifest['counts']}; next: tfrec-vis run {out / 'recipe.yaml'}")
+
+
+@app.command()
+def similar(
+    work: Annotated[Path, typer.Argument(help="Work folder of a run.", metavar="WORK")],
+    wanted: Annotated[str, typer.Argument(help="An item, or a photo.", metavar="ITEM_ID|PHOTO")],
+    count: Annotated[int, typer.Option(help="How many.")] = 10,
+) -> None:
+    """The items whose pictures are most like an item's, or like a photo."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from tfrec_vis.data import PreparedDataError
+    from tfrec_vis.workflow import similar_items
+
+    try:
+        found = similar_items(work, wanted, count)
+    except PreparedDataError as error:
+        raise InputError(str(error)) from error
+    table = Table("item_id", "title", "score")
+    for item, title, score in found:
+        table.add_row(escape(item), escape(title), f"{score:.3f}")
+    Console().print(table)
 
 
 @app.command()

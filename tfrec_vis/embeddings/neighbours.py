@@ -1,0 +1,71 @@
+"""Nearest neighbours of an item, or of a photo that is not in the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tfrec_vis.data import decode_letterboxed_batch
+from tfrec_vis.embeddings.store import Embeddings
+from tfrec_vis.errors import InputError
+from tfrec_vis.prepare.images import shrink_image
+from tfrec_vis.prepare.validate import Reject
+
+
+def nearest(
+    vectors: np.ndarray, query: np.ndarray, count: int, leave_out: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The items with the highest cosine, highest first; of equal ones the first in the table.
+
+    Args:
+        vectors: float32 [n, d], L2-normalised.
+        query: float32 [d], L2-normalised.
+        count: k; where fewer items are there, all of them are given.
+        leave_out: row of the query itself.
+
+    Returns:
+        (rows int64 [k], cosines float32 [k]).
+    """
+    scores = vectors @ query
+    order = np.argsort(-scores, kind="stable")
+    if leave_out is not None:
+        order = order[order != leave_out]
+    order = order[:count]
+    return order, scores[order]
+
+
+def photo_vector(
+    photo: str | Path,
+    model: keras.Model,
+    embeddings: Embeddings,
+    image_size: int,
+    prepared: dict[str, Any],
+) -> np.ndarray:
+    """The embedding of a photo, made the way the catalogue's were: float32 [d].
+
+    Args:
+        photo: an image file of a kind that ``prepare`` reads.
+        model: the encoder of ``embeddings``, pictures uint8 [n, h, w, 3] -> [n, d].
+        embeddings: the catalogue's; its centre is taken off.
+        image_size: side of the pictures that the model encodes, pixels.
+        prepared: settings of the preparation, from its manifest.
+
+    Raises:
+        InputError: the file cannot be read, or is no photo.
+    """
+    try:
+        data = Path(photo).read_bytes()
+        jpeg = shrink_image(
+            data, prepared["image_size"], prepared["max_pixels"], prepared["jpeg_quality"]
+        )
+    except OSError as error:
+        raise InputError(f"{photo}: cannot be read ({error.strerror})") from error
+    except Reject as error:
+        raise InputError(f"{photo}: not a usable photo ({error}); give another file") from error
+    pictures = decode_letterboxed_batch(tf.constant([jpeg]), image_size)
+    feature = model(pictures, training=False)[0].numpy().astype(np.float32) - embeddings.centre
+    return feature / max(float(np.linalg.norm(feature)), 1e-12)
