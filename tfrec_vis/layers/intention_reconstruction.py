@@ -88,6 +88,9 @@ class IntentionReconstruction(keras.layers.Layer):
         Raises:
             ValueError: a rank is wrong.
         """
+        # Keras converts and casts the first argument only.
+        query, history_mask = tf.convert_to_tensor(query), tf.convert_to_tensor(history_mask)
+        history = tf.cast(history, query.dtype)
         for name, tensor, rank, axes in (
             ("query", query, 3, "[batch, shown, d]"),
             ("history", history, 3, "[batch, clicks, d]"),
