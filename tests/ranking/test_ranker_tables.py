@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ranking_cases import ITEMS, toy_tables
+
+from tfrec_vis.data import read_impressions, read_items
+from tfrec_vis.ranking import RankerTables
+
+MIN_COUNT, HISTORY = 3, 6
+
+
+@pytest.fixture(scope="module")
+def tables(prepared_shop: Path) -> RankerTables:
+    return RankerTables.build(prepared_shop, HISTORY, MIN_COUNT)
+
+
+def test_values_number_the_catalogue_exactly(tables: RankerTables, prepared_shop: Path) -> None:
+    catalogue = read_items(prepared_shop)
+    assert tables.attributes == ("item_id", "category")
+    for column, texts in enumerate((catalogue.item_id, catalogue.category)):
+        numbers = tables.values[:, column]
+        for a in range(len(texts)):
+            for b in range(len(texts)):
+                assert (numbers[a] == numbers[b]) == (texts[a] == texts[b])
+        np.testing.assert_array_equal(numbers == 0, texts == "")
+
+
+def test_buckets_hold_what_training_clicks_had_often(
+    tables: RankerTables, prepared_shop: Path
+) -> None:
+    train = read_impressions(prepared_shop, "train", HISTORY)
+    clicks = Counter(train.item_index[train.clicked == 1])
+    own = [tables.buckets[0][tables.values[i, 0]] for i in range(1, len(tables.item_id))]
+    often = [clicks[i] >= MIN_COUNT for i in range(1, len(tables.item_id))]
+    assert 0 < sum(often) < len(often)
+    assert [bucket > 0 for bucket in own] == often
+    kept = [bucket for bucket in own if bucket]
+    assert sorted(kept) == list(range(1, len(kept) + 1))  # each its own, without gaps
+
+
+def test_users_and_contexts_are_those_of_the_training_rows(
+    tables: RankerTables, prepared_shop: Path
+) -> None:
+    train = read_impressions(prepared_shop, "train", HISTORY)
+    users = Counter(train.user_id)
+    assert sorted(tables.user_id) == sorted(u for u, n in users.items() if n >= MIN_COUNT)
+    places = Counter(train.context["position"])
+    assert sorted(tables.context["position"]) == sorted(places)
+
+
+def test_events_are_of_all_rows(tables: RankerTables, prepared_shop: Path) -> None:
+    shown, clicked = Counter(), Counter()
+    for split in ("train", "validation", "test"):
+        rows = read_impressions(prepared_shop, split, HISTORY)
+        for item, time, click in zip(rows.item_index, rows.timestamp, rows.clicked, strict=True):
+            shown[item, time] += 1
+            clicked[item, time] += click
+    assert Counter(zip(tables.shown_item, tables.shown_time, strict=True)) == shown
+    assert Counter(zip(tables.click_item, tables.click_time, strict=True)) == +clicked
+
+
+def test_inputs_give_unknown_users_and_contexts_zero(
+    tables: RankerTables, prepared_shop: Path
+) -> None:
+    rows = read_impressions(prepared_shop, "test", HISTORY).take(np.arange(4))
+    known = tables.user_id[1]
+    rows = replace(
+        rows,
+        user_id=np.array([known, "stranger", "", known], object),
+        context={"position": np.array(["2", "unheard-of", "", "2"], object)},
+    )
+    inputs = tables.inputs(rows)
+    assert inputs["user"].tolist() == [2, 0, 0, 2]
+    place = list(tables.context["position"]).index("2") + 1
+    assert inputs["context_position"].tolist() == [place, 0, 0, place]
+    np.testing.assert_array_equal(inputs["item"], rows.item_index)
+    np.testing.assert_array_equal(inputs["history"], rows.history)
+
+
+def test_inputs_cut_longer_histories_to_the_newest(
+    tables: RankerTables, prepared_shop: Path
+) -> None:
+    rows = read_impressions(prepared_shop, "test", 20)
+    np.testing.assert_array_equal(tables.inputs(rows)["history"], rows.history[:, :HISTORY])
+
+
+def test_round_trip(tables: RankerTables, tmp_path: Path) -> None:
+    with_clusters = tables.with_clusters(np.zeros(len(tables.item_id), int), 2)
+    for one in (tables, with_clusters, toy_tables(shown=0)):
+        one.write(tmp_path / "tables.npz")
+        again = RankerTables.read(tmp_path / "tables.npz")
+        assert (again.history, again.attributes) == (one.history, one.attributes)
+        assert list(again.context) == list(one.context)
+        for name, values in vars(one).items():
+            if isinstance(values, np.ndarray):
+                np.testing.assert_array_equal(getattr(again, name), values)
+                assert getattr(again, name).dtype == values.dtype
+        for mine, theirs in zip(one.buckets, again.buckets, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        for name, known in one.context.items():
+            np.testing.assert_array_equal(again.context[name], known)
+
+
+def test_with_clusters_adds_an_attribute_whose_none_is_zero() -> None:
+    clusters = np.append(-1, np.arange(ITEMS) % 3)
+    clusters[5] = -1
+    before = toy_tables()
+    tables = before.with_clusters(clusters, 4)
+    assert tables.attributes == ("item_id", "category", "cluster_id")
+    np.testing.assert_array_equal(tables.values[:, :2], before.values)
+    np.testing.assert_array_equal(tables.values[:, 2], clusters + 1)
+    np.testing.assert_array_equal(tables.buckets[2], np.arange(5))  # none is shared
+    assert before.attributes == ("item_id", "category")
