@@ -56,5 +56,8 @@ class EvaluateSettings:
             raise InputError(
                 f"evaluate.train_on: expected {', '.join(TRAIN_ON)}, got {self.train_on!r}"
             )
-        if self.seeds < 1:
-            raise InputError(f"evaluate.seeds: expected at least 1, got {self.seeds}")
+        for name in ("seeds", "history", "epochs", "batch_size", "replicates"):
+            if getattr(self, name) < 1:
+                raise InputError(f"evaluate.{name}: expected at least 1, got {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise InputError(f"evaluate.learning_rate: expected above 0, got {self.learning_rate}")

@@ -22,6 +22,11 @@ class Truth:
         self.folder = Path(folder)
 
     @property
+    def probabilities(self) -> Path:
+        """Parquet file of every shown item's true click probability."""
+        return self.folder / "probabilities.parquet"
+
+    @property
     def embedding(self) -> Path:
         """Parquet file of the true attributes as vectors."""
         return self.folder / "embedding.parquet"
@@ -32,7 +37,7 @@ class Truth:
         Raises:
             InputError: a row that the truth does not have.
         """
-        path = self.folder / "probabilities.parquet"
+        path = self.probabilities
         try:
             known = pd.read_parquet(path)
         except (OSError, ValueError) as error:

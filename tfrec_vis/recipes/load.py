@@ -96,7 +96,9 @@ def _override(content: dict[str, Any], override: str) -> None:
         value = [_absolute(v) for v in value] if isinstance(value, list) else _absolute(value)
     section = content
     for part in parts[:-1]:
-        section = section.setdefault(part, {})
+        if section.get(part) is None:
+            section[part] = {}
+        section = section[part]
         if not isinstance(section, dict):
             raise InputError(f"--set {override}: {part} is a value, it has no settings")
     section[parts[-1]] = value

@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ class Stage:
 
     The stage writes into FOLDER.partial, which is renamed to FOLDER when it is done; a folder
     without ``.partial`` is therefore whole. It is done again when its fingerprint changes: the
-    package's version, its settings, and the fingerprints of the stages it needs.
+    package's version, its settings, and the fingerprints and outputs of the stages it needs (a
+    stage that was made anew has another output).
 
     Attributes:
         name: what the user calls it, e.g. "pretrain".
@@ -50,7 +52,7 @@ class Stage:
             self.name,
             self.folder.name,
             self.inputs,
-            [stage.fingerprint for stage in self.needs],
+            [[stage.fingerprint, _stamp(stage.folder).get("output")] for stage in self.needs],
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -94,7 +96,8 @@ class Stage:
         except BaseException:
             _write_stamp(partial, self._cost(stamp, started))
             raise
-        _write_stamp(partial, {**self._cost(stamp, started), "done": True})
+        stamp = self._cost(stamp, started)
+        _write_stamp(partial, {**stamp, "done": True, "output": uuid.uuid4().hex})
 
     def _cost(self, stamp: dict[str, Any], started: float) -> dict[str, Any]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -115,9 +118,10 @@ class Stage:
 
 def _stamp(folder: Path) -> dict[str, Any]:
     try:
-        return json.loads((folder / _STAMP).read_text())
+        stamp = json.loads((folder / _STAMP).read_text())
     except (OSError, ValueError):
         return {}
+    return stamp if isinstance(stamp, dict) else {}
 
 
 def _write_stamp(folder: Path, stamp: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def build_stages(recipe: Recipe, work: Path) -> list[Stage]:
     pretrained = Stage(
         "pretrain",
         work / "pretrain" / run.method,
-        asdict(replace(run, checkpoint_seconds=0)),
+        {**asdict(replace(run, checkpoint_seconds=0)), "weights": _weights_identity(run.weights)},
         [prepared],
         lambda out: _pretrain(recipe, prepared.folder, out, work / "logs" / run.method),
         resumable=True,
@@ -57,7 +57,7 @@ def build_stages(recipe: Recipe, work: Path) -> list[Stage]:
     evaluated = Stage(
         "evaluate",
         work / "evaluation",
-        asdict(recipe.evaluate),
+        [asdict(recipe.evaluate), _truth_identity(recipe)],
         [prepared, pretrained, *embeddings],
         lambda out: _evaluate(recipe, prepared.folder, embeddings, out),
         resumable=True,
@@ -67,7 +67,7 @@ def build_stages(recipe: Recipe, work: Path) -> list[Stage]:
         "export",
         work / "exported",
         str(models.resolve()),
-        [evaluated],
+        [prepared, pretrained, *embeddings, evaluated],
         lambda out: export_models(work, run.method, models, out),
     )
     return [prepared, pretrained, *embeddings, evaluated, exported]
@@ -147,7 +147,7 @@ def _embed_stages(recipe: Recipe, work: Path, prepared: Stage, pretrained: Stage
         stage(run.method, None, [prepared, pretrained], lambda: encoded(load(pretrained.folder))),
         stage(
             baseline_name(recipe),
-            [run.encoder, run.weights, run.image_size, run.seed],
+            [run.encoder, _weights_identity(run.weights), run.image_size, run.seed],
             [prepared],
             lambda: encoded(_seeded_encoder(recipe)),
         ),
@@ -213,6 +213,17 @@ def _evaluate(recipe: Recipe, prepared: Path, embeddings: Sequence[Stage], out: 
         },
     }
     (out / "report.json").write_text(json.dumps(report, indent=1))
+
+
+def _weights_identity(weights: str) -> Any:
+    """The name of known weights, or what tells a file of them from another."""
+    return _identity([weights]) if Path(weights).is_file() else weights
+
+
+def _truth_identity(recipe: Recipe) -> list[Any]:
+    if recipe.evaluate.truth is None:
+        return []
+    return _identity([str(Truth(recipe.evaluate.truth).probabilities)])
 
 
 def _identity(files: Sequence[str]) -> list[Any]:

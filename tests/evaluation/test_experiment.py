@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_schema import check_report
+from sklearn.metrics import roc_auc_score
+
+from tfrec_vis.data import read_impressions, read_items
+from tfrec_vis.embeddings import EmbedSettings, embed_features, read_external
+from tfrec_vis.evaluation import EvaluateSettings, Vectors, run_experiment
+from tfrec_vis.evaluation.rows import Rows
+from tfrec_vis.ranking import Trainer
+
+SEEDS = 2
+KEYS = ["user_id", "page_id", "item_id"]
+
+
+def settings(shop: Path) -> EvaluateSettings:
+    return EvaluateSettings(
+        features=("none", "sim_score"),
+        seeds=SEEDS,
+        epochs=1,
+        history=6,
+        min_count=2,
+        batch_size=256,
+        replicates=200,
+        truth=str(shop / "truth"),
+    )
+
+
+def embeddings(shop: Path, prepared: Path) -> list[Vectors]:
+    """Random vectors, and the true attributes."""
+    items = read_items(prepared).item_id[1:]
+    random = np.random.default_rng(0).normal(size=[len(items), 8]).astype(np.float32)
+    known, vectors = read_external(shop / "truth/embedding.parquet")
+    truth = vectors[[list(known).index(item) for item in items]]
+    both = {"courier": (random, "courier"), "truth": (truth, "oracle")}
+    made = []
+    for name, (features, role) in both.items():
+        stored = embed_features(features, prepared, EmbedSettings(clusters=5), name)
+        ids = read_items(prepared).item_id
+        vectors, clusters = stored.vectors_for(ids), stored.clusters_for(ids)
+        made.append(Vectors(name, role, vectors, clusters, 5))
+    return made
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluation")
+
+
+@pytest.fixture(scope="module")
+def report(out: Path, simulated_shop: Path, prepared_shop: Path) -> dict[str, Any]:
+    compared = embeddings(simulated_shop, prepared_shop)
+    return run_experiment(prepared_shop, compared, settings(simulated_shop), out, "tiny")
+
+
+@pytest.fixture(scope="module")
+def predictions(report: dict[str, Any], out: Path) -> pd.DataFrame:
+    return pd.read_parquet(out / "predictions.parquet")
+
+
+def test_has_the_fields_of_the_contract(report: dict[str, Any]) -> None:
+    check_report(report)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["dataset"]["name"] == "tiny"
+    assert report["split"]["fractions"] == [0.6, 0.7, 0.8]
+
+
+def test_compares_every_embedding_in_every_feature(report: dict[str, Any]) -> None:
+    cells = [("none", "none"), ("courier", "sim_score"), ("truth", "sim_score")]
+    found = [(r["embedding"], r["feature"], r["seed"]) for r in report["rows"]]
+    assert found == [(*cell, seed) for cell in cells for seed in range(SEEDS)]
+    roles = {r["embedding"]: r["role"] for r in report["rows"]}
+    assert roles == {"none": "none", "courier": "courier", "truth": "oracle"}
+    pairs = [(c["a"], c["b"]) for c in report["comparisons"]]
+    assert pairs == [("courier/sim_score", "none/none"), ("truth/sim_score", "none/none")]
+    assert report["primary"]["embedding"] == "courier"
+
+
+def test_predictions_are_the_test_rows_with_a_column_for_each_run(
+    predictions: pd.DataFrame, prepared_shop: Path
+) -> None:
+    cells = ["none/none", "courier/sim_score", "truth/sim_score", "shuffled/sim_score"]
+    scores = [f"{cell}/{seed}" for cell in cells for seed in range(SEEDS)]
+    assert list(predictions) == ["row_id", "user_id", "clicked", *scores]
+    test = read_impressions(prepared_shop, "test")
+    assert predictions["row_id"].tolist() == list(range(len(test)))
+    assert predictions["user_id"].tolist() == test.user_id.tolist()
+    assert predictions["clicked"].tolist() == test.clicked.tolist()
+    assert predictions[scores].stack().between(0, 1).all()
+
+
+def test_areas_are_those_of_the_predictions(
+    report: dict[str, Any], predictions: pd.DataFrame, prepared_shop: Path
+) -> None:
+    test = read_impressions(prepared_shop, "test")
+    for row in report["rows"]:
+        scores = predictions[f"{row['embedding']}/{row['feature']}/{row['seed']}"]
+        assert row["auc"] == pytest.approx(roc_auc_score(test.clicked, scores), abs=1e-12)
+        for name, inside in (
+            ("item_new", ~test.item_seen_in_training),
+            ("item_known", test.item_seen_in_training),
+        ):
+            cut = row["slices"][name]
+            assert cut["count"] == inside.sum()
+            if len(set(test.clicked[inside])) == 2:
+                area = roc_auc_score(test.clicked[inside], scores[inside])
+                assert cut["auc"] == pytest.approx(area, abs=1e-12)
+            else:
+                assert cut["auc"] is None
+
+
+def test_differences_are_means_over_seeds(report: dict[str, Any]) -> None:
+    def mean(name: str) -> float:
+        areas = [r["auc"] for r in report["rows"] if f"{r['embedding']}/{r['feature']}" == name]
+        return float(np.mean(areas))
+
+    for comparison in report["comparisons"]:
+        expected = mean(comparison["a"]) - mean(comparison["b"])
+        assert comparison["difference"] == pytest.approx(expected, abs=1e-9)
+        assert comparison["p_value"] <= comparison["p_holm"] <= 1
+
+
+def test_the_control_is_the_primary_feature_with_pictures_of_other_items(
+    report: dict[str, Any], predictions: pd.DataFrame
+) -> None:
+    control = report["controls"]["shuffled_images"]
+    assert (control["a"], control["b"]) == ("shuffled/sim_score", "none/none")
+    clicked = predictions["clicked"]
+    areas = {
+        name: np.mean([roc_auc_score(clicked, predictions[f"{name}/{s}"]) for s in range(SEEDS)])
+        for name in (control["a"], control["b"])
+    }
+    expected = areas[control["a"]] - areas[control["b"]]
+    assert control["difference"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_best_possible_is_the_area_of_the_true_probabilities(
+    report: dict[str, Any], simulated_shop: Path, prepared_shop: Path
+) -> None:
+    truth = pd.read_parquet(simulated_shop / "truth/probabilities.parquet")
+    known = {tuple(row): p for *row, p in truth[[*KEYS, "probability"]].itertuples(index=False)}
+    test, items = read_impressions(prepared_shop, "test"), read_items(prepared_shop)
+    keys = zip(test.user_id, test.page_id, items.item_id[test.item_index], strict=True)
+    probability = np.array([known[key] for key in keys])
+    new = ~test.item_seen_in_training
+    best = report["best_possible"]
+    assert best["auc"] == pytest.approx(roc_auc_score(test.clicked, probability), abs=1e-12)
+    if len(set(test.clicked[new])) == 2:
+        expected = roc_auc_score(test.clicked[new], probability[new])
+        assert best["auc_item_new"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_sim_score_gap_is_the_difference_of_mean_cosines(
+    report: dict[str, Any], simulated_shop: Path, prepared_shop: Path
+) -> None:
+    vectors = embeddings(simulated_shop, prepared_shop)[1].vectors
+    test = read_impressions(prepared_shop, "test", 6)
+    means: dict[int, list[float]] = {0: [], 1: []}
+    for item, history, clicked in zip(test.item_index, test.history, test.clicked, strict=True):
+        clicks = history[history > 0]
+        if len(clicks):
+            means[clicked].append(float(np.mean(vectors[clicks] @ vectors[item])))
+    expected = np.mean(means[1]) - np.mean(means[0])
+    assert report["sim_score_gap"]["truth"]["test"] == pytest.approx(expected, abs=1e-5)
+    assert set(report["sim_score_gap"]["truth"]) == {"in_pretraining", "later_train", "test"}
+
+
+def test_a_second_run_trains_nothing_and_gives_the_same(
+    report: dict[str, Any],
+    out: Path,
+    simulated_shop: Path,
+    prepared_shop: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(*_: object) -> None:
+        pytest.fail("trained again")
+
+    monkeypatch.setattr(Trainer, "fit", forbidden)
+    compared = embeddings(simulated_shop, prepared_shop)
+    again = run_experiment(prepared_shop, compared, settings(simulated_shop), out, "tiny")
+    assert again == report
+
+
+def test_an_interrupted_run_goes_on_to_the_same_report(
+    report: dict[str, Any],
+    out: Path,
+    simulated_shop: Path,
+    prepared_shop: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is left to do is done as it was, though by a trainer with another past."""
+    (tmp_path / "runs").mkdir()
+    kept = sorted((out / "runs").glob("*.npz"))
+    missing = [path for path in kept if path.name.startswith("truth-sim_score-all-1")] or kept[-1:]
+    for path in set(kept) - set(missing):
+        (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "runs" / missing[0].with_suffix(".partial.npz").name).write_bytes(b"half")
+    fits, real = [], Trainer.fit
+
+    def counted(self: Trainer, *args: Any) -> Any:
+        fits.append(args[-1])
+        return real(self, *args)
+
+    monkeypatch.setattr(Trainer, "fit", counted)
+    compared = embeddings(simulated_shop, prepared_shop)
+    again = run_experiment(prepared_shop, compared, settings(simulated_shop), tmp_path, "tiny")
+    assert len(fits) == 1
+    assert again == report
+
+
+def test_no_target_is_in_the_history_that_the_ranker_reads(prepared_shop: Path) -> None:
+    rows = Rows.read(prepared_shop, 20, 1)
+    for name, inputs in rows.inputs.items():
+        assert (inputs["history"] > 0).any(), name
+        for item, history in zip(inputs["item"], inputs["history"], strict=True):
+            assert item > 0 and item not in history
+            clicks = history[history > 0]
+            assert len(set(clicks)) == len(clicks)
+            assert not history[len(clicks) :].any()
+
+
+def test_no_row_knows_of_clicks_at_its_own_time_or_later(prepared_shop: Path) -> None:
+    """Clicks of the history are in the log, by the same user, strictly before."""
+    first: dict[tuple[str, int], int] = {}
+    everything = [read_impressions(prepared_shop, s) for s in ("train", "validation", "test")]
+    for rows in everything:
+        clicked = rows.take(rows.clicked == 1)
+        for user, item, time in zip(
+            clicked.user_id, clicked.item_index, clicked.timestamp, strict=True
+        ):
+            first[user, item] = min(time, first.get((user, item), time))
+    for rows in everything:
+        for user, history, time in zip(rows.user_id, rows.history, rows.timestamp, strict=True):
+            assert all(first[user, item] < time for item in history[history > 0])
