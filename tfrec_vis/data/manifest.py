@@ -41,11 +41,14 @@ def read_columns(prepared: str | Path, pattern: str, spec: FeatureSpec) -> dict[
         Per feature: an array [records], or for lists a ragged pair (values, row_splits).
 
     Raises:
-        PreparedDataError: no such file, or a damaged one.
+        PreparedDataError: a shard is missing or damaged.
     """
     paths = sorted(str(p) for p in Path(prepared).glob(pattern))
-    if not paths:
-        raise PreparedDataError(f"no {pattern} in {prepared}: prepare it again")
+    shards = read_manifest(prepared)["settings"]["shards"]
+    if len(paths) != shards:
+        raise PreparedDataError(
+            f"{prepared}: of {pattern} there are {len(paths)} of {shards} shards: prepare it again"
+        )
     batches: list[dict[str, Any]] = []
     for path in paths:
         parsed = (

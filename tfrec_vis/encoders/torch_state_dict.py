@@ -13,6 +13,16 @@ from typing import Any, BinaryIO
 import numpy as np
 
 _MAGIC = 0x1950A86A20F9469CFC6C
+# What reading a damaged pickle, or one of something else, can raise.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    struct.error,
+    AttributeError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 _DTYPES: dict[str, np.dtype] = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
@@ -40,8 +50,10 @@ def read_torch_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     with open(path, "rb") as stream:
         try:
             return _read(stream)
-        except (pickle.UnpicklingError, EOFError, struct.error, AttributeError, IndexError) as e:
-            raise ValueError(f"{path}: not a state dict in PyTorch's stream format: {e}") from e
+        except _DAMAGE as error:
+            raise ValueError(
+                f"{path}: not a state dict in PyTorch's stream format: {error}"
+            ) from error
 
 
 def _read(stream: BinaryIO) -> dict[str, np.ndarray]:
