@@ -71,9 +71,29 @@ def script_folder(prepared_shop: Path, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named encoders are small ones, and AutoGraph keeps out of tf_keras (ten times slower)."""
+    import tensorflow as tf
+    import tf_keras as keras
+    from tensorflow.python.autograph.core import config, config_lib
+
+    from tfrec_vis import encoders
+
+    def get(name: str, weights: str | None = None) -> tf.keras.Model:
+        assert name in encoders.names()
+        assert weights is None or weights in encoders.weight_sets(name)
+        pooling = keras.layers.GlobalAveragePooling2D()
+        return keras.Sequential([keras.Input([None, None, 3]), keras.layers.Conv2D(8, 3), pooling])
+
+    monkeypatch.setattr(encoders, "get", get)
+    rules = (config_lib.DoNotConvert("tf_keras"), *config.CONVERSION_RULES)
+    monkeypatch.setattr(config, "CONVERSION_RULES", rules)
+
+
 @pytest.mark.parametrize("name", with_blocks("python"))
 def test_python_snippets_run(
-    name: str, script_folder: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, script_folder: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [""] * len((ROOT / name).read_text().splitlines())
     for first, code in blocks(ROOT / name, "python"):
