@@ -36,7 +36,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Runs a command: 0 done, 2 the user's input is at fault (one line), 1 anything else."""
     try:
-        app()
+        app(prog_name="tfrec-vis")
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

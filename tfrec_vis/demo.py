@@ -29,6 +29,8 @@ SECTIONS: dict[str, Any] = {
         "seeds": 3,
         "history": 10,
         "batch_size": 1024,
+        "epochs": 6,
+        "learning_rate": 0.003,
         "train_on": "all",
     },
 }

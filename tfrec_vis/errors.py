@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class InputError(Exception):
     """The user's input or settings are at fault.
@@ -9,3 +11,20 @@ class InputError(Exception):
     The message is one line: what is wrong, where (file, line, column or setting), and what
     to do about it. The commands print it without a traceback and exit with 2.
     """
+
+
+def check_ranges(section: str, settings: object, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Checks numbers of a recipe's section; None is left alone.
+
+    Args:
+        section: the section's name, for the message.
+        settings: holds the numbers as attributes.
+        ranges: lowest and highest allowed value by name.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(settings, name)
+        if value is not None and not low <= value <= high:
+            raise InputError(f"{section}.{name}: expected {low:g} to {high:g}, got {value}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 _WHITE = 255
+_PNG = b"\x89PNG"
 
 
 def decode_letterboxed(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -13,6 +14,8 @@ def decode_letterboxed(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
     The picture keeps its proportions; the longer side becomes ``image_size`` (antialiased when
     it shrinks), the rest is white on both sides.
 
+    Transparent parts of a PNG become white.
+
     Args:
         image_bytes: scalar string, a JPEG, PNG, GIF (first frame) or BMP.
         image_size: side of the square, pixels.
@@ -20,7 +23,11 @@ def decode_letterboxed(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
     Returns:
         uint8 [image_size, image_size, 3].
     """
-    picture = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+    picture = tf.cond(
+        tf.strings.substr(image_bytes, 0, len(_PNG)) == _PNG,
+        lambda: _over_white(tf.io.decode_png(image_bytes, channels=4)),
+        lambda: tf.io.decode_image(image_bytes, channels=3, expand_animations=False),
+    )
     picture.set_shape([None, None, 3])
     shape = tf.cast(tf.shape(picture)[:2], tf.float32)
     scale = image_size / tf.reduce_max(shape)
@@ -47,3 +54,10 @@ def decode_letterboxed_batch(image_bytes: tf.Tensor, image_size: int) -> tf.Tens
         fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.uint8),
         parallel_iterations=16,
     )
+
+
+def _over_white(picture: tf.Tensor) -> tf.Tensor:
+    """RGBA uint8 [h, w, 4] -> RGB uint8 [h, w, 3] on white."""
+    color, alpha = tf.cast(picture[..., :3], tf.float32), tf.cast(picture[..., 3:], tf.float32)
+    mixed = (color * alpha + _WHITE * (_WHITE - alpha)) / _WHITE
+    return tf.cast(tf.round(mixed), tf.uint8)

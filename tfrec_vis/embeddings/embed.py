@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import tf_keras as keras
 from tfrec_vis.data import Items, items, read_items, read_manifest
 from tfrec_vis.embeddings.kmeans import assign_clusters, fit_centroids
 from tfrec_vis.embeddings.store import Embeddings
+from tfrec_vis.errors import InputError, check_ranges
 from tfrec_vis.metrics import effective_rank, mean_pairwise_cosine
 
+_RESERVED = ("none", "truth", "shuffled")
 _DIAGNOSED = 2000
 """Items the diagnostics look at."""
 
@@ -37,6 +40,15 @@ class EmbedSettings:
     batch_size: int = 128
     seed: int = 0
     external: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_ranges("embed", self, {"clusters": (1, 10_000_000), "batch_size": (1, 100_000)})
+        for name in self.external:
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name) or name in _RESERVED:
+                raise InputError(
+                    f"embed.external: {name!r} cannot be a name: use letters, digits, '_' and "
+                    f"'-', and not {', '.join(_RESERVED)}"
+                )
 
 
 def encode_items(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tfrec_vis.errors import InputError
@@ -30,12 +31,28 @@ def read_external(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: expected a Parquet file with columns item_id and embedding ({error})"
         ) from error
     item_id = np.array([str(i) for i in table["item_id"].to_pylist()], dtype=object)
-    column = table["embedding"].combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        column = pa.concat_arrays(column.chunks) if column.num_chunks else column.chunk(0)
-    values = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    if len(item_id) == 0 or column.null_count or len(values) % len(item_id):
+    if len(set(item_id)) != len(item_id):
+        raise InputError(f"{path}: column item_id holds an id twice")
+    column = table["embedding"]
+    if not _is_list_of_floats(column.type):
+        raise InputError(f"{path}: column embedding is {column.type}, expected lists of floats")
+    widths = set() if column.null_count else set(_lengths(column).tolist())
+    if len(widths) != 1 or widths == {0}:
         raise InputError(f"{path}: column embedding is empty, has gaps or unequal lengths")
+    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    values = np.concatenate(chunks).astype(np.float32)
     if not np.isfinite(values).all():
         raise InputError(f"{path}: column embedding holds values that are not finite numbers")
     return item_id, values.reshape(len(item_id), -1)
+
+
+def _lengths(column: pa.ChunkedArray) -> np.ndarray:
+    if pa.types.is_fixed_size_list(column.type):
+        return np.full(len(column), column.type.list_size)
+    return pc.list_value_length(column).to_numpy()
+
+
+def _is_list_of_floats(kind: pa.DataType) -> bool:
+    types = pa.types
+    is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return is_list and types.is_floating(kind.value_type)

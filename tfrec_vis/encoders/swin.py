@@ -79,14 +79,18 @@ class PatchMerging(keras.layers.Layer):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the normalisation and the projection."""
-        channels = input_shape[-1]
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
-        self.norm.build(tf.TensorShape([None, None, None, 4 * channels]))
-        self.reduction = keras.layers.Dense(2 * channels, use_bias=False, name="reduction")
-        self.reduction.build(tf.TensorShape([None, None, None, 4 * channels]))
+        channels, dtype = input_shape[-1], self.dtype_policy
+        four = tf.TensorShape([None, None, None, 4 * channels])
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=dtype)
+        self.norm.build(four)
+        self.reduction = keras.layers.Dense(
+            2 * channels, use_bias=False, name="reduction", dtype=dtype
+        )
+        self.reduction.build(four)
         super().build(input_shape)
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    @tf.autograph.experimental.do_not_convert
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Merges; odd sides are padded with zeros first."""
         shape = tf.shape(x)
         x = tf.pad(x, [[0, 0], [0, shape[1] % 2], [0, shape[2] % 2], [0, 0]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,15 @@ class SwinBlock(keras.layers.Layer):
             return layer
 
         hidden = self.expansion * channels
-        layers = keras.layers
-        self.norm_1 = built(layers.LayerNormalization(epsilon=1e-5, name="norm1"), channels)
-        self.qkv = built(layers.Dense(3 * channels, name="qkv"), channels)
-        self.projection = built(layers.Dense(channels, name="proj"), channels)
-        self.norm_2 = built(layers.LayerNormalization(epsilon=1e-5, name="norm2"), channels)
-        self.mlp_1 = built(layers.Dense(hidden, name="fc1"), channels)
-        self.mlp_2 = built(layers.Dense(channels, name="fc2"), hidden)
+        layers, dtype = keras.layers, self.dtype_policy
+        norm = functools.partial(layers.LayerNormalization, epsilon=1e-5, dtype=dtype)
+        dense = functools.partial(layers.Dense, dtype=dtype)
+        self.norm_1 = built(norm(name="norm1"), channels)
+        self.qkv = built(dense(3 * channels, name="qkv"), channels)
+        self.projection = built(dense(channels, name="proj"), channels)
+        self.norm_2 = built(norm(name="norm2"), channels)
+        self.mlp_1 = built(dense(hidden, name="fc1"), channels)
+        self.mlp_2 = built(dense(channels, name="fc2"), hidden)
         self.position_bias = self.add_weight(
             name="relative_position_bias",
             shape=[(2 * self.window - 1) ** 2, self.num_heads],
@@ -64,7 +67,9 @@ class SwinBlock(keras.layers.Layer):
         self._offsets = _relative_offsets(self.window)
         super().build(input_shape)
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    # Graph code as it stands; converting it only makes building and loading slow.
+    @tf.autograph.experimental.do_not_convert
+    def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Applies the block to [n, h, w, channels]."""
         x = x + self._window_attention(self.norm_1(x))
         hidden = tf.nn.gelu(self.mlp_1(self.norm_2(x)), approximate=False)

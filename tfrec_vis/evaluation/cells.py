@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrec_vis.errors import InputError
 from tfrec_vis.evaluation.rows import Rows
 from tfrec_vis.evaluation.settings import EvaluateSettings
 from tfrec_vis.metrics import auc
@@ -103,12 +104,17 @@ class CellRunner:
         return cell
 
     def _train_on(self, trained: Callable[[int, str], dict[str, np.ndarray]]) -> str:
+        later = self.rows.split["train"].clicked[self._after_pretraining()]
+        enough = len(np.unique(later)) == 2
+        if self.settings.train_on == "after_pretrain" and not enough:
+            raise InputError(
+                "evaluate.train_on: after_pretrain finds no clicked and un-clicked rows between "
+                "the first two cuts; part them in prepare.splits, or use all"
+            )
         if self.settings.train_on != "auto":
             return self.settings.train_on
         clicked = self.rows.split["validation"].clicked
-        options = ["all"]
-        if len(np.unique(self.rows.split["train"].clicked[self._after_pretraining()])) == 2:
-            options.append("after_pretrain")
+        options = ["all", "after_pretrain"] if enough else ["all"]
         return max(options, key=lambda o: auc(clicked, trained(0, o)["validation"]))
 
     def _after_pretraining(self) -> np.ndarray:

@@ -128,6 +128,10 @@ def _shuffled(embedding: Vectors) -> Vectors:
 def _report_rows(cell: Cell, rows: Rows, ranker: str) -> list[dict[str, Any]]:
     test = rows.split["test"]
     clicked = test.clicked
+    # A page id need not be of one user alone.
+    pages = np.unique(
+        np.array([test.user_id.astype(str), test.page_id.astype(str)]), axis=1, return_inverse=True
+    )[1]
     categories = rows.categories[test.item_index].astype(str)
     names, counts = np.unique(categories[categories != ""], return_counts=True)
     largest = names[np.argsort(-counts, kind="stable")[:_CATEGORIES]]
@@ -148,7 +152,7 @@ def _report_rows(cell: Cell, rows: Rows, ranker: str) -> list[dict[str, Any]]:
             "train_on": cell.train_on,
             "auc": auc(clicked, scores),
             "gauc": gauc(clicked, scores, test.user_id),
-            "ndcg@10": ndcg(clicked, scores, test.page_id, k=10),
+            "ndcg@10": ndcg(clicked, scores, pages, k=10),
             "log_loss": log_loss(clicked, scores),
             "ece": expected_calibration_error(clicked, scores, bins=15),
             "slices": {

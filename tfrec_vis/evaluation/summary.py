@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import stdev
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -189,16 +190,27 @@ def as_markdown(report: Mapping[str, Any]) -> str:
 def print_table(report: Mapping[str, Any], console: Console | None = None) -> None:
     """Print warning, verdict, table and best possible AUC to a terminal."""
     console = console or Console()
-    header, *cells = _cells(report)
+    rows = table(report)
     if line := warning(report):
         console.print(escape(line), style="bold red")
     console.print(escape(verdict(report)), style="bold")
-    view = Table(*header)
-    for column in view.columns[header.index("AUC") :]:
-        column.justify = "right"
-    for row, source in zip(cells, table(report), strict=True):
-        view.add_row(*map(escape, row), style="bold" if source.primary else None)
+    # Eighty columns wide; report.html and as_markdown have the rest.
+    view = Table(box=SIMPLE, pad_edge=False)
+    for name in ("embedding", "feature"):
+        view.add_column(name, no_wrap=True)
+    for name in ("AUC", "GAUC", "gain, points", "95 % interval", "p", "AUC new"):
+        view.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        gain = ["", "", ""]
+        if row.name != BASE:
+            gain = [points(row.difference, 2), interval_text(row.ci95), p_cell(row.p_value)]
+        name = row.embedding + (" *" if row.primary else "")
+        cells = [name, row.feature, decimal(row.auc), decimal(row.gauc), *gain]
+        view.add_row(
+            *map(escape, [*cells, decimal(row.auc_new)]), style="bold" if row.primary else None
+        )
     console.print(view)
+    console.print("* chosen on validation; gains are over no image; AUC new: on new items")
     for line in _footers(report):
         console.print(escape(line))
 

@@ -29,19 +29,24 @@ class Checkpoints(keras.callbacks.Callback):
         self.seconds = seconds
         self.optimizer = model.optimizer
         self.optimizer.build(model.trainable_variables)
-        self._checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
+        # Not the optimizer's own count: loss scaling leaves out steps, and does not count them.
+        self._batches = tf.Variable(0, dtype=tf.int64, trainable=False, name="batches")
+        self._checkpoint = tf.train.Checkpoint(
+            model=model, optimizer=model.optimizer, batches=self._batches
+        )
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
         self._saved = time.monotonic()
 
     def restore(self) -> int:
-        """Restores the last checkpoint, if there is one; gives the optimizer steps done."""
+        """Restores the last checkpoint, if there is one; gives the batches done."""
         latest = self._manager.latest_checkpoint
         if latest:
             self._checkpoint.restore(latest).assert_existing_objects_matched()
-        return int(self.optimizer.iterations)
+        return int(self._batches)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves when it is time."""
+        """Counts, and saves when it is time."""
+        self._batches.assign_add(1)
         if time.monotonic() - self._saved >= self.seconds:
             self._save()
 
@@ -51,10 +56,15 @@ class Checkpoints(keras.callbacks.Callback):
 
     def remove(self) -> None:
         """Deletes the checkpoints of a training that is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # By way of another name: half a folder of checkpoints must not be restored from.
+        gone = self.folder.with_name(self.folder.name + ".old")
+        shutil.rmtree(gone, ignore_errors=True)
+        if self.folder.exists():
+            self.folder.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
 
     def _save(self) -> None:
-        self._manager.save(checkpoint_number=int(self.optimizer.iterations))
+        self._manager.save(checkpoint_number=int(self._batches))
         self._saved = time.monotonic()
 
 

@@ -89,11 +89,12 @@ class Courier(keras.Model):
     def start_from(self, features: np.ndarray) -> None:
         """Starts the output layer as the principal components of the encoder's features.
 
-            W = the first d right singular vectors of F - mean(F),   b = -mean(F) W
+            W = V / s,   b = -mean(F) W,   s^2 = the mean of |(F - mean(F)) V|^2
 
-        The embeddings then begin centred, with the geometry of the trained encoder. From a
-        random layer over uncentred features (their mean cosine is far above 0) the quickest
-        way down for the contrast is to collapse.
+        with V the first d right singular vectors of F - mean(F). The embeddings then begin
+        centred, of length about 1, with the geometry of the trained encoder, and attention
+        begins even. From a random layer over uncentred features (their mean cosine is far above
+        0) the quickest way down for the contrast is to collapse.
 
         Args:
             features: float32 [n, k], the encoder's features of a sample of items.
@@ -111,6 +112,7 @@ class Courier(keras.Model):
         # The sign of a component is arbitrary: make its largest entry positive.
         largest = np.abs(components).argmax(axis=1)
         components *= np.sign(components[np.arange(len(components)), largest])[:, None]
+        components /= np.sqrt(np.square((features - mean) @ components.T).sum(axis=1).mean())
         self.output_layer.set_weights([components.T, -components @ mean])
 
     @property

@@ -21,11 +21,12 @@ def effective_rank(embeddings: tf.Tensor) -> tf.Tensor:
 
     Source: Roy and Vetterli, The effective rank (EUSIPCO 2007).
     """
-    unit = tf.nn.l2_normalize(tf.cast(embeddings, tf.float32), axis=-1)
+    # In float32 the square root turns rounding errors of a collapsed embedding into rank.
+    unit = tf.nn.l2_normalize(tf.cast(embeddings, tf.float64), axis=-1)
     eigenvalues = tf.linalg.eigvalsh(tf.matmul(unit, unit, transpose_a=True))
     singular = tf.sqrt(tf.maximum(eigenvalues, 0.0))
     share = tf.math.divide_no_nan(singular, tf.reduce_sum(singular))
-    return tf.exp(-tf.reduce_sum(tf.math.xlogy(share, share)))
+    return tf.cast(tf.exp(-tf.reduce_sum(tf.math.xlogy(share, share))), tf.float32)
 
 
 def attention_entropy(scores: tf.Tensor, history_mask: tf.Tensor) -> tf.Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tfrec_vis.errors import InputError, check_ranges
+
 
 @dataclass(frozen=True)
 class PretrainSettings:
@@ -52,3 +54,34 @@ class PretrainSettings:
     mixed_precision: str | None = None
     checkpoint_seconds: int = 60
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_ranges("pretrain", self, _RANGES)
+        if self.embedding_dim % self.num_heads:
+            raise InputError(
+                f"pretrain.embedding_dim: expected a multiple of pretrain.num_heads "
+                f"({self.num_heads}), got {self.embedding_dim}"
+            )
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                listed = ", ".join(str(choice) for choice in known)
+                raise InputError(f"pretrain.{name}: expected {listed}, got {getattr(self, name)!r}")
+
+
+_RANGES = {
+    "image_size": (32, 4096),
+    "embedding_dim": (1, 65_536),
+    "num_heads": (1, 1024),
+    "temperature": (1e-6, 1e6),
+    "epochs": (1, 100_000),
+    "batch_size": (1, 1_000_000),
+    "micro_batch": (1, 1_000_000),
+    "learning_rate": (1e-12, 100),
+    "weight_decay": (0, 100),
+    "checkpoint_seconds": (0, 1e9),
+}
+_CHOICES = {
+    "method": ("courier",),
+    "schedule": ("constant", "cosine"),
+    "mixed_precision": (None, "mixed_bfloat16", "mixed_float16"),
+}

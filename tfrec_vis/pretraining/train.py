@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,6 @@ def train(
         InputError: settings that cannot work.
     """
     out = Path(out)
-    if settings.method != "courier":
-        raise InputError(f"pretrain.method: unknown method {settings.method!r}; known: courier")
     keras.utils.set_random_seed(settings.seed)
     keras.mixed_precision.set_global_policy(settings.mixed_precision or "float32")
     try:
@@ -75,6 +74,7 @@ def train(
     checkpoints = Checkpoints(model, out / "checkpoints", settings.checkpoint_seconds)
     done = checkpoints.restore()
     if not done:
+        shutil.rmtree(logs, ignore_errors=True)
         _start_output_layer(model, prepared, settings)
     callbacks = [Curves(logs), checkpoints]
     while done < steps * settings.epochs:
@@ -136,9 +136,5 @@ def _optimizer(settings: PretrainSettings, total: int) -> keras.optimizers.Optim
             max(total - warm_up, 1),
             warmup_target=settings.learning_rate,
             warmup_steps=warm_up,
-        )
-    elif settings.schedule != "constant":
-        raise InputError(
-            f"pretrain.schedule: expected constant or cosine, got {settings.schedule!r}"
         )
     return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)

@@ -16,8 +16,9 @@ class SimScore(keras.layers.Layer):
 
         s_l = e_target . e_l,   out = [s_1 ... s_L ; mean ; max ; mean of the 3 highest]
 
-    over the valid clicks. Padding, and items without a vector, score 0. Embeddings are expected
-    to be L2-normalised.
+    over the valid clicks; items without a vector score 0. Padded slots hold the mean (0 without
+    any click): zeros there would tell the ranker how long the history is, which is no visual
+    feature. Embeddings are expected to be L2-normalised.
 
     Source: COURIER (arXiv 2306.05001), SimScore; the summaries are ours.
     """
@@ -45,6 +46,7 @@ class SimScore(keras.layers.Layer):
         top_mean = tf.math.divide_no_nan(
             tf.reduce_sum(top * inside, axis=1), tf.reduce_sum(inside, axis=1)
         )
+        scores = tf.where(history_mask, scores, mean[:, tf.newaxis])
         return tf.concat([scores, tf.stack([mean, highest, top_mean], axis=1)], axis=1)
 
 

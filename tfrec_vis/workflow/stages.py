@@ -156,7 +156,7 @@ def _embed_stages(recipe: Recipe, work: Path, prepared: Stage, pretrained: Stage
     if recipe.evaluate.truth is not None:
         others["truth"] = str(Truth(recipe.evaluate.truth).embedding)
     for name, path in others.items():
-        if name in (s.folder.name for s in stages) or name in ("none", "shuffled"):
+        if name in (s.folder.name for s in stages):
             raise InputError(f"embed.external: the name {name} is taken; choose another")
         if not Path(path).is_file():
             raise InputError(f"embed.external.{name}: no file {path}")
