@@ -8,6 +8,7 @@ _WHITE = 255
 _PNG = b"\x89PNG"
 
 
+@tf.autograph.experimental.do_not_convert
 def decode_letterboxed(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
     """Decodes one picture and fits it into a white square.
 
@@ -46,6 +47,7 @@ def decode_letterboxed(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
     return tf.ensure_shape(picture, [image_size, image_size, 3])
 
 
+@tf.autograph.experimental.do_not_convert
 def decode_letterboxed_batch(image_bytes: tf.Tensor, image_size: int) -> tf.Tensor:
     """``decode_letterboxed`` of each: string [n] -> uint8 [n, image_size, image_size, 3]."""
     return tf.map_fn(
