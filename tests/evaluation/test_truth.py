@@ -55,7 +55,7 @@ def test_a_table_without_the_column_is_refused(
     simulated_shop: Path, prepared_shop: Path, tmp_path: Path
 ) -> None:
     table(simulated_shop).drop(columns="probability").to_parquet(tmp_path / "probabilities.parquet")
-    with pytest.raises(InputError, match="evaluate.truth: .*no column probability"):
+    with pytest.raises(InputError, match="evaluate.truth: .* has no column probability"):
         probability(tmp_path, prepared_shop)
 
 

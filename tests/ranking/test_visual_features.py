@@ -11,8 +11,9 @@ from tfrec_vis.ranking import ProjectedVector, SimScore
 def sim_score_by_loop(target: np.ndarray, history: np.ndarray, mask: np.ndarray) -> np.ndarray:
     rows = []
     for q, clicks, valid in zip(target, history, mask, strict=True):
-        scores = [float(q @ k) if v else 0.0 for k, v in zip(clicks, valid, strict=True)]
         known = sorted((float(q @ k) for k in clicks[valid]), reverse=True)
+        fill = np.mean(known) if known else 0.0  # padding says nothing of its own
+        scores = [float(q @ k) if v else fill for k, v in zip(clicks, valid, strict=True)]
         summaries = [np.mean(known), known[0], np.mean(known[:3])] if known else [0.0, 0.0, 0.0]
         rows.append([*scores, *summaries])
     return np.array(rows)
@@ -36,7 +37,7 @@ def test_sim_score_of_clicks_that_are_all_opposite_is_not_lifted_to_zero() -> No
     target = np.array([[1.0, 0.0]], np.float32)
     clicks = np.array([[[-1.0, 0.0], [-0.6, 0.8], [0.0, 0.0]]], np.float32)
     scores = SimScore()(target, clicks, np.array([[True, True, False]]))
-    np.testing.assert_allclose(scores, [[-1.0, -0.6, 0.0, -0.8, -0.6, -0.8]], rtol=1e-6)
+    np.testing.assert_allclose(scores, [[-1.0, -0.6, -0.8, -0.8, -0.6, -0.8]], rtol=1e-6)
 
 
 def test_sim_score_of_an_empty_history_and_of_padding() -> None:

@@ -43,6 +43,9 @@ class Truth:
         except (OSError, ValueError) as error:
             raise InputError(f"evaluate.truth: cannot read {path} ({error})") from error
         keys = ["user_id", "page_id", "item_id"]
+        for name in (*keys, "probability"):
+            if name not in known:
+                raise InputError(f"evaluate.truth: {path} has no column {name}")
         shown = pd.DataFrame(
             {
                 "user_id": rows.user_id.astype(str),

@@ -1,0 +1,132 @@
+"""The whole chain on a tiny shop: one run, then what users do with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from chain_recipe import call, write_recipe
+
+from tfrec_vis.embeddings import Embeddings
+
+EMBEDDINGS = {"courier", "random", "truth"}
+
+_SERVE = """
+import json, pathlib, sys
+for name in ("tfrec_vis", "tf_keras", "keras", "tensorflow_io", "tensorflow_recommenders"):
+    sys.modules[name] = None
+import tensorflow as tf
+
+encoder, ranker, photos, out = map(pathlib.Path, sys.argv[1:])
+files = sorted(photos.glob("*.jpg"))[:5]
+image_bytes = tf.constant([file.read_bytes() for file in files])
+vectors = tf.saved_model.load(str(encoder)).signatures["serving_default"](image_bytes=image_bytes)
+items = [file.stem for file in files]
+scores = tf.saved_model.load(str(ranker)).signatures["serving_default"](
+    user_id=tf.constant(["u00001"] * 5),
+    item_id=tf.constant(items),
+    history_item_id=tf.constant([["000007", "000009", ""]] * 5),
+    timestamp=tf.constant([1_700_000_000] * 5, tf.int64),
+    position=tf.constant(["0"] * 5),
+)
+answer = {"item_id": items, **{n: v.numpy().tolist() for n, v in {**vectors, **scores}.items()}}
+out.write_text(json.dumps(answer))
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(simulated_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(simulated_shop, tmp_path_factory.mktemp("chain") / "shop")
+
+
+@pytest.fixture(scope="module")
+def work(shop: Path) -> Path:
+    """The work folder after one run."""
+    work = shop.parent / "work"
+    out = call("run", write_recipe(shop), "--work", work)
+    for stage in ("prepare", "pretrain", "embed", "evaluate", "export"):
+        assert f"{stage} (" in out
+    assert "none" in out and "cluster_id" in out and "report.html" in out
+    return work
+
+
+def test_leaves_whole_folders_and_the_report(work: Path) -> None:
+    names = {path.name for path in work.iterdir() if path.name[0] != "."}
+    expected = "prepared pretrain embeddings evaluation exported saved_models logs".split()
+    assert names == {*expected, "report.json", "report.html"}
+    assert not list(work.rglob("*.partial*")) and not list(work.rglob("*.old"))
+    assert {p.name for p in (work / "embeddings").iterdir()} == EMBEDDINGS
+    assert list((work / "logs").rglob("events.out.tfevents*"))
+
+
+def test_the_report_is_whole(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parent / "evaluation")
+    from report_schema import check_report
+
+    report = json.loads((work / "report.json").read_text())
+    check_report(report, "settings", "cost")
+    cells = {(r["embedding"], r["feature"]) for r in report["rows"]}
+    assert cells == {("none", "none"), *((e, "cluster_id") for e in EMBEDDINGS)}
+    assert set(report["cost"]["seconds"]) == {"prepare", "pretrain", "embed", "evaluate", "export"}
+    assert report["cost"]["peak_memory_mb"] > 100
+    columns = list(pd.read_parquet(work / "evaluation/predictions.parquet"))
+    assert columns[:3] == ["row_id", "user_id", "clicked"] and len(columns) == 3 + 4 + 1
+    html = (work / "report.html").read_text()
+    assert html.startswith("<!doctype html>") and html.count("data:image/jpeg") >= 60
+
+
+def test_both_models_answer_in_a_clean_process(work: Path, shop: Path, tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    folders = [work / "saved_models" / name / "1" for name in ("encoder", "ranker")]
+    done = subprocess.run(
+        [sys.executable, "-c", _SERVE, *folders, shop / "photos", tmp_path / "answer.json"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    answer = json.loads((tmp_path / "answer.json").read_text())
+    assert len(answer["ctr"]) == 5 and all(0 < p < 1 for p in answer["ctr"])
+    stored = Embeddings.read(work / "embeddings/courier")
+    # Photos of 32 px are stored as JPEG once more, which moves the vectors a little.
+    cosine = np.sum(stored.vectors_for(answer["item_id"]) * np.array(answer["embedding"]), axis=1)
+    assert cosine.min() > 0.98
+    assert all(0 <= cluster < 8 for cluster in answer["cluster_id"])
+
+
+def test_a_second_run_skips_every_stage(work: Path, shop: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()}
+    report = (work / "report.json").read_bytes()
+    out = call("run", shop / "chain.yaml", "--work", work)
+    assert out.count("unchanged, skipped") == 7 and "done in" not in out
+    after = {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()}
+    changed = {p.name for p in before if after[p] != before[p]}
+    assert set(after) == set(before) and changed <= {"report.json", "report.html", ".lock"}
+    assert (work / "report.json").read_bytes() == report
+
+
+def test_similar_answers_for_an_item_and_for_its_photo(work: Path, shop: Path) -> None:
+    by_id = call("similar", work, "000004", "--count", "3")
+    rows = [line.split("│")[1].strip() for line in by_id.splitlines() if line.startswith("│")]
+    assert len(rows) == 3 and "000004" not in rows
+    by_photo = call("similar", work, shop / "photos/000004.jpg", "--count", "4")
+    rows = [line.split("│")[1].strip() for line in by_photo.splitlines() if line.startswith("│")]
+    assert len(rows) == 4 and rows[0] == "000004"
+
+
+def test_similar_tells_what_it_does_not_find(work: Path) -> None:
+    from tfrec_vis.errors import InputError
+    from tfrec_vis.workflow import similar_items
+
+    with pytest.raises(InputError, match="neither an item_id of .* did you mean 000004?"):
+        similar_items(work, "00004")
+    with pytest.raises(InputError, match="--count 0: expected at least 1"):
+        similar_items(work, "000004", 0)
