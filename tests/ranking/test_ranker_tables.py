@@ -89,23 +89,6 @@ def test_inputs_cut_longer_histories_to_the_newest(
     np.testing.assert_array_equal(tables.inputs(rows)["history"], rows.history[:, :HISTORY])
 
 
-def test_round_trip(tables: RankerTables, tmp_path: Path) -> None:
-    with_clusters = tables.with_clusters(np.zeros(len(tables.item_id), int), 2)
-    for one in (tables, with_clusters, toy_tables(shown=0)):
-        one.write(tmp_path / "tables.npz")
-        again = RankerTables.read(tmp_path / "tables.npz")
-        assert (again.history, again.attributes) == (one.history, one.attributes)
-        assert list(again.context) == list(one.context)
-        for name, values in vars(one).items():
-            if isinstance(values, np.ndarray):
-                np.testing.assert_array_equal(getattr(again, name), values)
-                assert getattr(again, name).dtype == values.dtype
-        for mine, theirs in zip(one.buckets, again.buckets, strict=True):
-            np.testing.assert_array_equal(mine, theirs)
-        for name, known in one.context.items():
-            np.testing.assert_array_equal(again.context[name], known)
-
-
 def test_with_clusters_adds_an_attribute_whose_none_is_zero() -> None:
     clusters = np.append(-1, np.arange(ITEMS) % 3)
     clusters[5] = -1

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -102,37 +100,6 @@ class RankerTables:
                 "buckets": (*self.buckets, np.arange(count + 1, dtype=np.int32)),
             }
         )
-
-    def write(self, path: str | Path) -> None:
-        """Writes an .npz file."""
-        plain: dict[str, Any] = {n: v for n, v in vars(self).items() if isinstance(v, np.ndarray)}
-        plain |= {f"bucket_{i}": bucket for i, bucket in enumerate(self.buckets)}
-        plain |= {f"context_{name}": known for name, known in self.context.items()}
-        names = {
-            "history": self.history,
-            "attributes": self.attributes,
-            "context": list(self.context),
-        }
-        np.savez_compressed(path, names=np.array(json.dumps(names)), **plain)
-
-    @classmethod
-    def read(cls, path: str | Path) -> RankerTables:
-        """Reads what ``write`` wrote."""
-        with np.load(path, allow_pickle=False) as stored:
-            names = json.loads(str(stored["names"]))
-            attributes = tuple(names["attributes"])
-            plain = {
-                n: stored[n]
-                for n in stored.files
-                if n != "names" and not n.startswith(("bucket_", "context_"))
-            }
-            return cls(
-                **plain,
-                history=names["history"],
-                attributes=attributes,
-                buckets=tuple(stored[f"bucket_{i}"] for i in range(len(attributes))),
-                context={name: stored[f"context_{name}"] for name in names["context"]},
-            )
 
 
 def _attributes(catalogue: Items) -> tuple[tuple[str, ...], list[np.ndarray]]:
