@@ -14,7 +14,10 @@ import pandas as pd
 import pytest
 from chain_recipe import call, write_recipe
 
+from tfrec_vis import cli
 from tfrec_vis.embeddings import Embeddings
+from tfrec_vis.errors import InputError
+from tfrec_vis.workflow import similar_items
 
 EMBEDDINGS = {"courier", "random", "truth"}
 
@@ -102,10 +105,21 @@ def test_both_models_answer_in_a_clean_process(work: Path, shop: Path, tmp_path:
     assert all(0 <= cluster < 8 for cluster in answer["cluster_id"])
 
 
-def test_a_second_run_skips_every_stage(work: Path, shop: Path) -> None:
+def in_process(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    """Calls the command without a process of its own, which takes ten seconds to start."""
+    monkeypatch.setattr(sys, "argv", ["tfrec-vis", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+
+
+def test_a_second_run_skips_every_stage(
+    work: Path, shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()}
     report = (work / "report.json").read_bytes()
-    out = call("run", shop / "chain.yaml", "--work", work)
+    in_process(monkeypatch, "run", shop / "chain.yaml", "--work", work)
+    out = capsys.readouterr().out
     assert out.count("unchanged, skipped") == 7 and "done in" not in out
     after = {p: p.stat().st_mtime_ns for p in work.rglob("*") if p.is_file()}
     changed = {p.name for p in before if after[p] != before[p]}
@@ -113,20 +127,25 @@ def test_a_second_run_skips_every_stage(work: Path, shop: Path) -> None:
     assert (work / "report.json").read_bytes() == report
 
 
-def test_similar_answers_for_an_item_and_for_its_photo(work: Path, shop: Path) -> None:
-    by_id = call("similar", work, "000004", "--count", "3")
-    rows = [line.split("│")[1].strip() for line in by_id.splitlines() if line.startswith("│")]
+def test_similar_prints_a_table(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    in_process(monkeypatch, "similar", work, "000004", "--count", "3")
+    out = capsys.readouterr().out
+    rows = [line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│")]
+    assert rows == [item for item, _, _ in similar_items(work, "000004", 3)]
     assert len(rows) == 3 and "000004" not in rows
-    by_photo = call("similar", work, shop / "photos/000004.jpg", "--count", "4")
-    rows = [line.split("│")[1].strip() for line in by_photo.splitlines() if line.startswith("│")]
-    assert len(rows) == 4 and rows[0] == "000004"
+
+
+def test_similar_to_a_photo_is_first_of_all_the_photos_item(work: Path, shop: Path) -> None:
+    by_photo = similar_items(work, str(shop / "photos/000004.jpg"), 4)
+    assert by_photo[0][0] == "000004" and by_photo[0][2] == pytest.approx(1, abs=1e-3)
+    by_id = similar_items(work, "000004", 3)
+    assert [item for item, _, _ in by_photo[1:]] == [item for item, _, _ in by_id]
 
 
 def test_similar_tells_what_it_does_not_find(work: Path) -> None:
-    from tfrec_vis.errors import InputError
-    from tfrec_vis.workflow import similar_items
-
-    with pytest.raises(InputError, match="neither an item_id of .* did you mean 000004?"):
+    with pytest.raises(InputError, match="neither an item_id of .* did you mean 0000.4"):
         similar_items(work, "00004")
     with pytest.raises(InputError, match="--count 0: expected at least 1"):
         similar_items(work, "000004", 0)

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 from chain_recipe import call, command, read_report, write_recipe
 
-KILLS = 12
+KILLS = 6
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0])
 def test_a_killed_run_ends_in_the_same_report(
     simulated_shop: Path, tmp_path: Path, seed: int
 ) -> None:
