@@ -30,6 +30,8 @@ def read_external(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             f"{path}: expected a Parquet file with columns item_id and embedding ({error})"
         ) from error
+    if table["item_id"].null_count:
+        raise InputError(f"{path}: column item_id has gaps")
     item_id = np.array([str(i) for i in table["item_id"].to_pylist()], dtype=object)
     if len(set(item_id)) != len(item_id):
         raise InputError(f"{path}: column item_id holds an id twice")

@@ -138,7 +138,7 @@ class Courier(keras.Model):
                 loss = scaled(measures["loss"])
             gradients = tape.gradient(loss, body + head)
         else:
-            embeddings = encode_in_parts(self, pictures, self.micro_batch)
+            embeddings = encode_in_parts(self, pictures, self.micro_batch, self.embedding_dim)
             with tf.GradientTape() as tape:
                 tape.watch(embeddings)
                 measures = self._measure(embeddings, batch)
@@ -157,7 +157,7 @@ class Courier(keras.Model):
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Losses and alarms of a batch of pages."""
         part = self.micro_batch or tf.shape(batch["image"])[0]
-        embeddings = encode_in_parts(self, batch["image"], part, training=False)
+        embeddings = encode_in_parts(self, batch["image"], part, self.embedding_dim, training=False)
         return self._update(self._measure(embeddings, batch))
 
     @tf.autograph.experimental.do_not_convert

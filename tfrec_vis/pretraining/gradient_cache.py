@@ -10,7 +10,11 @@ Encode = Callable[..., tf.Tensor]
 
 
 def encode_in_parts(
-    encode: Encode, pictures: tf.Tensor, part: int | tf.Tensor, training: bool = True
+    encode: Encode,
+    pictures: tf.Tensor,
+    part: int | tf.Tensor,
+    width: int,
+    training: bool = True,
 ) -> tf.Tensor:
     """Encodes pictures part by part, keeping no activations.
 
@@ -18,13 +22,13 @@ def encode_in_parts(
         encode: called as ``encode(pictures, training=...)``, gives [n, d].
         pictures: [n, ...].
         part: pictures at once; the last part may be smaller.
+        width: d.
         training: passed on.
 
     Returns:
         [n, d]
     """
     count = tf.shape(pictures)[0]
-    width = encode(pictures[:0], training=False).shape[-1]
 
     def body(start: tf.Tensor, done: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         encoded = encode(pictures[start : start + part], training=training)
