@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from chain_recipe import call, command, read_report, write_recipe
 
-KILLS = 6
+KILLS = 4
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import statistics
 
 import pytest
@@ -134,3 +135,12 @@ def test_markdown_and_terminal_hold_every_row() -> None:
     shown = output.getvalue()
     assert verdict(report) in " ".join(shown.split())
     assert "a|b [red]c" in shown and "+2.40 to +3.80" in shown
+
+
+def test_numbers_are_whole_in_a_narrow_terminal() -> None:
+    report = json.loads(json.dumps(example_report()).replace("imagenet", "vectors-from-elsewhere"))
+    output = io.StringIO()
+    print_table(report, Console(file=output, width=80))
+    lines = output.getvalue().splitlines()
+    assert "…" not in output.getvalue() and max(map(len, lines)) <= 80
+    assert any("+3.10" in line and "0.6310" in line for line in lines)

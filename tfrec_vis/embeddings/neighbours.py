@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfrec_vis.data import decode_letterboxed_batch
+from tfrec_vis.data import decode_letterboxed
 from tfrec_vis.embeddings.store import Embeddings
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.images import shrink_image
@@ -66,6 +66,6 @@ def photo_vector(
         raise InputError(f"{photo}: cannot be read ({error.strerror})") from error
     except Reject as error:
         raise InputError(f"{photo}: not a usable photo ({error}); give another file") from error
-    pictures = decode_letterboxed_batch(tf.constant([jpeg]), image_size)
+    pictures = decode_letterboxed(jpeg, image_size)[tf.newaxis]
     feature = model(pictures, training=False)[0].numpy().astype(np.float32) - embeddings.centre
     return feature / max(float(np.linalg.norm(feature)), 1e-12)

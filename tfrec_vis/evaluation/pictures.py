@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrec_vis.data import (
     Items,
-    decode_letterboxed_batch,
+    decode_letterboxed,
     read_impressions,
     read_items,
     read_manifest,
@@ -74,7 +74,7 @@ def _attention(
     model: Courier, catalogue: Items, history: np.ndarray, target: int, image_size: int
 ) -> AttentionExample:
     shown = np.append(history, target)
-    images = decode_letterboxed_batch(tf.constant(list(catalogue.image[shown])), image_size)
+    images = tf.stack([decode_letterboxed(one, image_size) for one in catalogue.image[shown]])
     embeddings = model(images, training=False)
     positions = np.arange(len(history))[None]
     _, scores = model.reconstruction(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from statistics import stdev
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -194,11 +193,11 @@ def print_table(report: Mapping[str, Any], console: Console | None = None) -> No
     if line := warning(report):
         console.print(escape(line), style="bold red")
     console.print(escape(verdict(report)), style="bold")
-    # Eighty columns wide; report.html and as_markdown have the rest.
-    view = Table(box=SIMPLE, pad_edge=False)
+    # Eighty columns with the names of the package; report.html and as_markdown have the rest.
+    view = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in ("embedding", "feature"):
-        view.add_column(name, no_wrap=True)
-    for name in ("AUC", "GAUC", "gain, points", "95 % interval", "p", "AUC new"):
+        view.add_column(name, overflow="fold")  # longer names wrap, numbers are never cut
+    for name in ("AUC", "GAUC", "gain", "95 % interval", "p", "AUC new"):
         view.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         gain = ["", "", ""]
@@ -210,7 +209,7 @@ def print_table(report: Mapping[str, Any], console: Console | None = None) -> No
             *map(escape, [*cells, decimal(row.auc_new)]), style="bold" if row.primary else None
         )
     console.print(view)
-    console.print("* chosen on validation; gains are over no image; AUC new: on new items")
+    console.print("* chosen on validation; gain: points over no image; AUC new: on new items")
     for line in _footers(report):
         console.print(escape(line))
 
