@@ -20,6 +20,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Spares AutoGraph its way through all of tf_keras: most of the suite's time is tracing."""
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.autograph.core import config, config_lib
+
+        config.CONVERSION_RULES = (config_lib.DoNotConvert("tf_keras"), *config.CONVERSION_RULES)
+
+
 @pytest.fixture(autouse=True)
 def seeds() -> None:
     """Every test starts from the same random state."""

@@ -73,10 +73,9 @@ def script_folder(prepared_shop: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Named encoders are small ones, and AutoGraph keeps out of tf_keras (ten times slower)."""
+    """Named encoders are small ones."""
     import tensorflow as tf
     import tf_keras as keras
-    from tensorflow.python.autograph.core import config, config_lib
 
     from tfrec_vis import encoders
 
@@ -87,8 +86,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return keras.Sequential([keras.Input([None, None, 3]), keras.layers.Conv2D(8, 3), pooling])
 
     monkeypatch.setattr(encoders, "get", get)
-    rules = (config_lib.DoNotConvert("tf_keras"), *config.CONVERSION_RULES)
-    monkeypatch.setattr(config, "CONVERSION_RULES", rules)
 
 
 @pytest.mark.parametrize("name", with_blocks("python"))
