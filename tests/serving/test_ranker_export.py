@@ -129,14 +129,16 @@ def item_vectors() -> np.ndarray:
 def ranker_and_scores(feature: str) -> tuple[Ranker, RankerTables, np.ndarray]:
     """An untrained ranker of lively weights, and the scores that ``evaluate`` computes."""
     vectors = item_vectors()
-    rows = Rows({"test": impressions()}, tables(), ITEM_IDS, np.zeros(0))
+    known = tables()
     if feature == "cluster_id":
-        rows = rows.with_clusters(np.arange(-1, ITEMS) % 7)
+        known = known.with_clusters(np.arange(-1, ITEMS) % 7, 7)
+    rows = Rows({"test": impressions()}, known, ITEM_IDS, np.zeros(0))
     inputs = dict(rows.inputs["test"])
     if feature == "sim_score":
         inputs["sim_score"] = rows.sim_scores(vectors)["test"]
     keras.utils.set_random_seed(4)
-    trainer = Trainer(rows.tables, feature, vectors if feature == "vector" else None)
+    trainer = Trainer(rows.tables, feature, WIDTH)
+    trainer.set_item_tables(rows.tables, vectors)
     random = np.random.default_rng(5)
     for variable in trainer.model.trainable_variables:
         variable.assign(random.normal(scale=0.25, size=variable.shape))
