@@ -194,7 +194,7 @@ def test_similar_without_a_run(call: Call) -> None:
 @pytest.mark.parametrize(
     "error, code, told",
     [
-        (KeyboardInterrupt(), 1, "interrupted: the same command goes on where it was"),
+        (KeyboardInterrupt(), 1, "interrupted: the same command takes it up again"),
         (RuntimeError("broken"), 1, "RuntimeError: broken"),
         (OSError(28, "No space left on device"), 1, "No space left on device"),
     ],

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -43,11 +43,17 @@ def main() -> None:
     except SystemExit as error:
         if error.code != _INTERRUPTED:
             raise
-        print("\ninterrupted: the same command goes on where it was", file=sys.stderr)
-        sys.exit(1)
-    except Exception:
+        _interrupted()
+    except Exception as error:
+        if "KeyboardInterrupt" in str(error):  # as Beam passes Ctrl-C on
+            _interrupted()
         traceback.print_exc()
         sys.exit(1)
+
+
+def _interrupted() -> NoReturn:
+    print("\ninterrupted: the same command takes it up again", file=sys.stderr)
+    sys.exit(1)
 
 
 def _run(
@@ -131,7 +137,12 @@ def simulate(
     """A simulated shop: pictures, users, and clicks whose true probability is known."""
     from tfrec_vis.simulation import simulate as make
 
-    manifest = make(out, users=users, items=items, seed=seed)
+    # Defaults are for real catalogues; these fit any size that simulate takes.
+    sections = {
+        "pretrain": {"embedding_dim": min(64, items // 16 * 4), "temperature": 0.2},
+        "embed": {"clusters": max(items // 10, 2)},
+    }
+    manifest = make(out, users=users, items=items, seed=seed, recipe_sections=sections)
     print(f"{out}: {manifest['counts']}; next: tfrec-vis run {out / 'recipe.yaml'}")
 
 

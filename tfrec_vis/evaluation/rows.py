@@ -48,7 +48,8 @@ class Rows:
             if len(np.unique(rows.clicked)) < 2:
                 raise InputError(
                     f"{prepared}: the {name} rows are not both clicked and un-clicked "
-                    f"({len(rows)} rows); give a longer log or move prepare.splits"
+                    f"({len(rows)} rows); give a longer log, move prepare.splits, or, where every "
+                    "row of the log is a click, leave clicked out of source.interactions.columns"
                 )
         catalogue = read_items(prepared)
         tables = RankerTables.build(prepared, history, min_count)

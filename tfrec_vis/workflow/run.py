@@ -38,7 +38,7 @@ def run_recipe(
     _make_deterministic()
     stages = build_stages(recipe, work)
     if only is not None:
-        _check_needs(stages, only)
+        _check_needs(stages, only, work)
         wanted = {"evaluate", "report"} if only == "evaluate" else {only}
     else:
         wanted = set(STAGES[: STAGES.index(until) + 1 if until else len(STAGES)])
@@ -59,8 +59,8 @@ def _run(stage: Stage, force: bool) -> None:
     print(f"{label}: done in {stage.seconds:.0f} s", flush=True)
 
 
-def _check_needs(stages: Sequence[Stage], only: str) -> None:
-    needed = [s for s in stages if s.name == "evaluate"] if only == "report" else []
+def _check_needs(stages: Sequence[Stage], only: str, work: Path) -> None:
+    needed = [s for s in stages if s.name != "export"] if only == "report" else []
     for stage in stages:
         if stage.name == only:
             needed += stage.needs
@@ -68,7 +68,8 @@ def _check_needs(stages: Sequence[Stage], only: str) -> None:
         if not stage.is_done:
             raise InputError(
                 f"{stage.folder}: not there yet, or made with other settings; run "
-                f"`tfrec-vis {stage.name} RECIPE` or `tfrec-vis run RECIPE --until {only}` first"
+                f"`tfrec-vis {stage.name} RECIPE --work {work}` or "
+                f"`tfrec-vis run RECIPE --work {work} --until {only}` first, with the same --set"
             )
 
 
