@@ -21,14 +21,33 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"tfrec-vis {version('tfrec-vis')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="The version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
 Work = Annotated[
-    Path | None, typer.Option(help="Work folder.  [default: runs/NAME-OF-RECIPE]", metavar="DIR")
+    Path | None, typer.Option(help="Work folder; runs/NAME-OF-RECIPE if not given.", metavar="DIR")
 ]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Replace a setting.", metavar="A.B=C")
 ]
 
+_STAGES = "prepare, pretrain, embed, evaluate, export or report"
 _INTERRUPTED = 130
 """What Typer makes of Ctrl-C."""
 
@@ -82,9 +101,11 @@ def run(
     recipe: RecipeFile,
     work: Work = None,
     settings: Settings = None,
-    until: Annotated[str | None, typer.Option(help="Last stage to run.", metavar="STAGE")] = None,
+    until: Annotated[
+        str | None, typer.Option(help=f"Last stage to run: {_STAGES}.", metavar="STAGE")
+    ] = None,
     force: Annotated[
-        str | None, typer.Option(help="Run this stage again.", metavar="STAGE")
+        str | None, typer.Option(help=f"Run this stage again: {_STAGES}.", metavar="STAGE")
     ] = None,
 ) -> None:
     """The whole chain: prepare, pretrain, embed, evaluate, export, report."""

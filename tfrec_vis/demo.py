@@ -28,9 +28,9 @@ SECTIONS: dict[str, Any] = {
         "features": ["none", "sim_score", "cluster_id"],
         "seeds": 3,
         "history": 10,
-        "batch_size": 1024,
-        "epochs": 6,
-        "learning_rate": 0.003,
+        "batch_size": 512,
+        "epochs": 4,
+        "learning_rate": 0.001,
         "train_on": "all",
     },
 }

@@ -195,8 +195,9 @@ def print_table(report: Mapping[str, Any], console: Console | None = None) -> No
     console.print(escape(verdict(report)), style="bold")
     # Eighty columns with the names of the package; report.html and as_markdown have the rest.
     view = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in ("embedding", "feature"):
-        view.add_column(name, overflow="fold")  # longer names wrap, numbers are never cut
+    for name, width in (("embedding", 8), ("feature", 10)):
+        # longer names wrap, numbers are never cut
+        view.add_column(name, overflow="fold", min_width=width)
     for name in ("AUC", "GAUC", "gain", "95 % interval", "p", "AUC new"):
         view.add_column(name, justify="right", no_wrap=True)
     for row in rows:

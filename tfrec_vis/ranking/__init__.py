@@ -2,6 +2,7 @@
 
 from tfrec_vis.ranking.item_statistics import ItemStatistics
 from tfrec_vis.ranking.model import FEATURES, Ranker
+from tfrec_vis.ranking.standardize import Standardize
 from tfrec_vis.ranking.tables import RankerTables
 from tfrec_vis.ranking.target_attention import TargetAttention
 from tfrec_vis.ranking.trainer import Trainer
@@ -14,6 +15,7 @@ __all__ = [
     "Ranker",
     "RankerTables",
     "SimScore",
+    "Standardize",
     "TargetAttention",
     "Trainer",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
 from tfrec_vis.ranking.item_statistics import ItemStatistics
+from tfrec_vis.ranking.standardize import Standardize
 from tfrec_vis.ranking.tables import RankerTables
 from tfrec_vis.ranking.target_attention import TargetAttention
 from tfrec_vis.ranking.visual_features import TOP, ProjectedVector
@@ -28,7 +30,8 @@ class Ranker(tfrs.models.Model):
     history (DIN); beside that go the share of history items with the target's value of each
     attribute, the dated item statistics, user and context embeddings. (Not the history's length:
     where un-clicked items are sampled, a bought-again target is left out of its own history.)
-    Two cross layers and two dense layers give the logit. The visual feature comes in as
+    Two cross layers and two dense layers give the logit. The statistics are standardized on the
+    training rows. The visual feature comes in as
 
         vector      the projected embedding, one more part of every item
         sim_score   the cosines, beside the other dense inputs
@@ -87,6 +90,8 @@ class Ranker(tfrs.models.Model):
             if feature == "vector"
             else None
         )
+        statistics = [self.clicks, self.shown] if self.shown.events else [self.clicks]
+        self.standardize = Standardize(sum(s.width for s in statistics), name="standardize")
         self.attention = TargetAttention(name="attention")
         self.cross = [tfrs.layers.dcn.Cross(name=f"cross_{i}") for i in range(2)]
         self.dense = [keras.layers.Dense(u, "relu", name=f"dense_{u}") for u in (64, 32)]
@@ -112,12 +117,10 @@ class Ranker(tfrs.models.Model):
             target,
             interest,
             share,
-            self.clicks(item, inputs["timestamp"]),
+            self.standardize(self._statistics(inputs)),
             self.user_embedding(inputs["user"]),
             *(layer(inputs[f"context_{n}"]) for n, layer in self.context_embeddings.items()),
         ]
-        if self.shown.events:
-            parts.append(self.shown(item, inputs["timestamp"]))
         if self.feature == "sim_score":
             parts.append(inputs["sim_score"])
         x = first = tf.concat(parts, axis=1)
@@ -146,6 +149,16 @@ class Ranker(tfrs.models.Model):
         logits = self(features, training=training)
         return self.task(labels=clicked[:, tf.newaxis], predictions=logits[:, tf.newaxis])
 
+    def fit_scale(self, inputs: dict[str, Any]) -> None:
+        """Takes the scale of the item statistics from the training rows."""
+        self.standardize.fit_to(self._statistics(inputs))
+
+    def _statistics(self, inputs: dict[str, Any]) -> tf.Tensor:
+        parts = [self.clicks(inputs["item"], inputs["timestamp"])]
+        if self.shown.events:
+            parts.append(self.shown(inputs["item"], inputs["timestamp"]))
+        return tf.concat(parts, axis=1)
+
     def _item_parts(self, item: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
         parts = [
             embed(tf.gather(buckets, values[..., a]))
@@ -172,5 +185,13 @@ class Ranker(tfrs.models.Model):
         return inputs
 
     def learned(self) -> list[np.ndarray]:
-        """The trained weights."""
-        return [v.numpy() for v in self.trainable_variables]
+        """What training set: the trained weights, and the scale of the statistics."""
+        return [v.numpy() for v in self._learned_variables()]
+
+    def set_learned(self, values: Sequence[np.ndarray]) -> None:
+        """Sets what ``learned`` gave."""
+        for variable, value in zip(self._learned_variables(), values, strict=True):
+            variable.assign(value)
+
+    def _learned_variables(self) -> list[tf.Variable]:
+        return [*self.trainable_variables, *self.standardize.variables]

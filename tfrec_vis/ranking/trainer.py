@@ -87,7 +87,8 @@ class Trainer:
             seed: of the initial weights and of the order of rows.
         """
         keras.utils.set_random_seed(seed)
-        self._set_learned(self._make().learned())
+        self.model.set_learned(self._make().learned())
+        self.model.fit_scale(train[0])
         for variable in self.model.optimizer.variables:
             if "learning_rate" not in variable.name:
                 variable.assign(tf.zeros_like(variable))
@@ -112,7 +113,7 @@ class Trainer:
             if not reached > best:
                 break
             best, kept, scores, epochs = reached, self.model.learned(), now, epoch
-        self._set_learned(kept)
+        self.model.set_learned(kept)
         return Fit(
             scores={"validation": scores, **{n: self.predict(i) for n, i in others.items()}},
             weights=kept,
@@ -125,7 +126,3 @@ class Trainer:
             return np.zeros(0)
         logits = self.model.predict(inputs, batch_size=4096, verbose=0)
         return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
-
-    def _set_learned(self, weights: list[np.ndarray]) -> None:
-        for variable, value in zip(self.model.trainable_variables, weights, strict=True):
-            variable.assign(value)

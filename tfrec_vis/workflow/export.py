@@ -54,8 +54,7 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
     weights = run_name(primary["embedding"], primary["feature"], primary["train_on"], 0)
     with np.load(evaluation / "runs" / weights, allow_pickle=False) as stored:
         kept = [stored[name] for name in sorted(stored.files) if name.startswith("weight_")]
-    for variable, value in zip(ranker.trainable_variables, kept, strict=True):
-        variable.assign(value)
+    ranker.set_learned(kept)
     rows = read_impressions(prepared, "test", tables.history)
     rows = rows.take(np.arange(min(_WARM_UP_ROWS, len(rows))))
     requests = {

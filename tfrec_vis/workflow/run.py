@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.recipes import Recipe
+from tfrec_vis.workflow.fits import check_fits
 from tfrec_vis.workflow.stage import Stage
 from tfrec_vis.workflow.stages import build_stages, write_report
 
@@ -44,6 +45,8 @@ def run_recipe(
         wanted = set(STAGES[: STAGES.index(until) + 1 if until else len(STAGES)])
     for stage in stages:
         if stage.name in wanted:
+            if stage.name == "pretrain" and not stage.is_done:
+                check_fits(recipe, work / "prepared")
             _run(stage, stage.name == force)
     if "report" in wanted:
         write_report(work, stages)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tfrec_vis.errors import InputError
+from tfrec_vis.recipes import load_recipe
+from tfrec_vis.recipes.recipe import Recipe
+from tfrec_vis.workflow.fits import check_fits
+
+
+def recipe(folder: Path, clusters: int) -> Recipe:
+    path = folder / "shop.yaml"
+    path.write_text(
+        "source: {kind: table, interactions: {path: log.csv}, catalogue: {path: items.csv}, "
+        f"images: .}}\nembed: {{clusters: {clusters}}}\n"
+    )
+    return load_recipe(path)
+
+
+def test_a_fitting_recipe_passes(tmp_path: Path, prepared_shop: Path) -> None:
+    check_fits(recipe(tmp_path, 5), prepared_shop)
+
+
+def test_too_many_clusters_are_named_before_training(tmp_path: Path, prepared_shop: Path) -> None:
+    with pytest.raises(InputError, match=r"embed\.clusters: 900 clusters need as many items"):
+        check_fits(recipe(tmp_path, 900), prepared_shop)
+
+
+@pytest.mark.parametrize(("split", "clicks"), [("test", 0), ("train", "rows"), ("validation", 0)])
+def test_rows_of_one_class_are_named_before_training(
+    tmp_path: Path, prepared_shop: Path, split: str, clicks: int | str
+) -> None:
+    copy = tmp_path / "prepared"
+    shutil.copytree(prepared_shop, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    counts = manifest["splits"][split]
+    counts["clicks"] = counts["rows"] if clicks == "rows" else clicks
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=f"{split} rows are clicked"):
+        check_fits(recipe(tmp_path, 5), copy)

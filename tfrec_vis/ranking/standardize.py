@@ -1,0 +1,56 @@
+"""Numeric inputs at one scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+_LEAST = 1e-6
+"""A deviation below this is that of a constant."""
+
+
+@keras.saving.register_keras_serializable(package="tfrec_vis")
+class Standardize(keras.layers.Layer):
+    """Columns at mean 0 and standard deviation 1 of the rows it was fitted to.
+
+        out = (x - mean) / deviation;   0 for a column that was constant
+
+    Log counts and days differ in scale; as they are, the largest decide what a network learns
+    first, and how far a run gets depends on its initial weights. Columns that may be noise are
+    better left at a small scale: at deviation 1 a network fits itself to them.
+    (keras.layers.Normalization keeps its moments as constants of a traced graph; these are
+    variables, so one traced model can be fitted again.)
+
+    Args:
+        width: number of columns.
+    """
+
+    def __init__(self, width: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+        self.mean = self.add_weight(
+            name="mean", shape=[width], initializer="zeros", trainable=False
+        )
+        self.deviation = self.add_weight(
+            name="deviation", shape=[width], initializer="ones", trainable=False
+        )
+
+    def fit_to(self, values: tf.Tensor) -> None:
+        """Takes mean and deviation from values [rows, width]; no row changes nothing."""
+        if not len(values):
+            return
+        mean, variance = tf.nn.moments(tf.cast(values, tf.float64), axes=[0])
+        self.mean.assign(tf.cast(mean, tf.float32))
+        self.deviation.assign(tf.cast(tf.sqrt(variance), tf.float32))
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        """Standardizes [n, width]."""
+        constant = self.deviation < _LEAST
+        scaled = (values - self.mean) / tf.where(constant, 1.0, self.deviation)
+        return tf.where(constant, 0.0, scaled)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "width": self.width}

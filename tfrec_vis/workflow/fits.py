@@ -1,0 +1,35 @@
+"""Whether the recipe's later stages can work on the prepared data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tfrec_vis.data import read_items, read_manifest
+from tfrec_vis.errors import InputError
+from tfrec_vis.recipes import Recipe
+
+
+def check_fits(recipe: Recipe, prepared: Path) -> None:
+    """Asks before hours of training what later stages need of the data.
+
+    Raises:
+        InputError: too few items for ``embed.clusters``, or a split whose rows are of one class.
+    """
+    manifest = read_manifest(prepared)
+    for name in ("train", "validation", "test"):
+        rows, clicks = (manifest["splits"][name][what] for what in ("rows", "clicks"))
+        if not 0 < clicks < rows:
+            raise InputError(
+                f"{prepared}: {clicks} of the {rows} {name} rows are clicked, both kinds are "
+                "needed; give a longer log, move prepare.splits, or, where every row of the log "
+                "is a click, leave clicked out of source.interactions.columns"
+            )
+    first_seen = read_items(prepared).first_seen[1:]
+    early = int(np.sum((first_seen >= 0) & (first_seen < manifest["cuts"][1])))
+    if recipe.embed.clusters > early:
+        raise InputError(
+            f"embed.clusters: {recipe.embed.clusters} clusters need as many items, only {early} "
+            "were seen before the second cut; lower embed.clusters"
+        )
