@@ -42,7 +42,9 @@ def test_a_ranker_takes_the_scale_of_its_training_rows() -> None:
     ranker = Ranker(tables_for("none"), "none")
     inputs = toy_inputs(200, "none", 0)
     ranker.fit_scale(inputs)
-    scaled = ranker.standardize(ranker.clicks(inputs["item"], inputs["timestamp"])).numpy()
+    place = inputs["item"], inputs["timestamp"]
+    statistics = tf.concat([ranker.clicks(*place), ranker.shown(*place)], axis=1)
+    scaled = ranker.standardize(statistics).numpy()
     varied = scaled.std(axis=0) > 0
     assert varied.any()
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-4)
