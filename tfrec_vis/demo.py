@@ -29,7 +29,7 @@ SECTIONS: dict[str, Any] = {
         "seeds": 3,
         "history": 10,
         "batch_size": 512,
-        "epochs": 4,
+        "epochs": 2,
         "learning_rate": 0.001,
         "train_on": "all",
     },

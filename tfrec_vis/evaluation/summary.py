@@ -194,7 +194,7 @@ def print_table(report: Mapping[str, Any], console: Console | None = None) -> No
         console.print(escape(line), style="bold red")
     console.print(escape(verdict(report)), style="bold")
     # Eighty columns with the names of the package; report.html and as_markdown have the rest.
-    view = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name, width in (("embedding", 8), ("feature", 10)):
         # longer names wrap, numbers are never cut
         view.add_column(name, overflow="fold", min_width=width)

@@ -14,6 +14,7 @@ from tfrec_vis.ranking.model import Ranker
 from tfrec_vis.ranking.tables import RankerTables
 
 Inputs = dict[str, np.ndarray]
+_SCORED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Trainer:
         self._make = lambda: Ranker(tables, feature, vector_dim)
         self.model = self._make()
         self.model.compile(optimizer=keras.optimizers.Adam(learning_rate))
+        # model.predict takes longer to set up than these rows take to score.
+        self._score = tf.function(self.model, autograph=False, reduce_retracing=True)
 
     def set_item_tables(self, tables: RankerTables, vectors: np.ndarray | None = None) -> None:
         """Sets what the model holds of the items: attributes, and vectors for ``vector``.
@@ -122,7 +125,8 @@ class Trainer:
 
     def predict(self, inputs: Inputs) -> np.ndarray:
         """Click probabilities float64 [rows]."""
-        if not len(inputs["item"]):
-            return np.zeros(0)
-        logits = self.model.predict(inputs, batch_size=4096, verbose=0)
-        return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
+        logits = [np.zeros(0)]
+        for start in range(0, len(inputs["item"]), _SCORED_AT_ONCE):
+            part = {n: tf.constant(v[start : start + _SCORED_AT_ONCE]) for n, v in inputs.items()}
+            logits.append(self._score(part).numpy())
+        return 1.0 / (1.0 + np.exp(-np.concatenate(logits).astype(np.float64)))
