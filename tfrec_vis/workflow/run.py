@@ -45,7 +45,7 @@ def run_recipe(
         wanted = set(STAGES[: STAGES.index(until) + 1 if until else len(STAGES)])
     for stage in stages:
         if stage.name in wanted:
-            if stage.name == "pretrain" and not stage.is_done:
+            if stage.name == "pretrain" and "embed" in wanted and not stage.is_done:
                 check_fits(recipe, work / "prepared")
             _run(stage, stage.name == force)
     if "report" in wanted:
