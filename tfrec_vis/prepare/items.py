@@ -63,10 +63,15 @@ class ChooseItem(beam.DoFn):
     """(item_id, its rows) -> the one kept; the choice depends on contents, not on file order."""
 
     def process(self, element: tuple[str, Iterable[tuple]]) -> Iterator[Any]:
-        rows = sorted((Item._make(row) for row in element[1]), key=_contents_then_place)
-        yield tuple(rows[0])
-        for row in rows[1:]:
-            if _contents(row) == _contents(rows[0]):
+        # Two passes over the rows, so that any number of them may share an id.
+        rows = element[1]
+        best = min(map(Item._make, rows), key=_contents_then_place)
+        yield tuple(best)
+        left_out = False
+        for row in map(Item._make, rows):
+            if not left_out and row == best:
+                left_out = True
+            elif _contents(row) == _contents(best):
                 yield beam.pvalue.TaggedOutput(COUNTS, (("items", "merged"), (1, None)))
             else:
                 yield beam.pvalue.TaggedOutput(REJECTS, _rejected_item(row, "duplicate_item_id"))

@@ -17,7 +17,8 @@ from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
 from tfrec_vis.prepare.manifest import build_manifest
-from tfrec_vis.prepare.pipeline import FACTS, build
+from tfrec_vis.prepare.output import FACTS
+from tfrec_vis.prepare.pipeline import build
 from tfrec_vis.prepare.schema import schemas
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.write import shard_name, write_json, write_text

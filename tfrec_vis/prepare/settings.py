@@ -26,6 +26,8 @@ class PrepareSettings:
         max_pixels: pictures with more pixels than this are rejected before they are decoded.
         jpeg_quality: of the stored pictures, 1 to 100.
         sample_per_day: at most this many clicks of a day are kept to draw un-clicked items from.
+        sample_in_all: at most this many of all days together.
+        max_user_rows: distinct rows of one user; later ones are rejected.
 
     Raises:
         InputError: a setting is out of its range.
@@ -44,6 +46,8 @@ class PrepareSettings:
     max_pixels: int = 50_000_000
     jpeg_quality: int = 95
     sample_per_day: int = 5_000
+    sample_in_all: int = 1_000_000
+    max_user_rows: int = 100_000
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", tuple(self.splits))
@@ -72,4 +76,6 @@ _RANGES = (
     ("max_pixels", 1, 178_000_000),
     ("jpeg_quality", 1, 100),
     ("sample_per_day", 1, 1_000_000),
+    ("sample_in_all", 1, 100_000_000),
+    ("max_user_rows", 1, 10_000_000),
 )

@@ -9,11 +9,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from tfrec_vis.prepare.cuts import split_of
+from tfrec_vis.prepare.cuts import DAY, split_of
 from tfrec_vis.prepare.hashing import shard_of, stable_hash
 from tfrec_vis.prepare.history import ClickHistory
 from tfrec_vis.prepare.items import COUNTS, REJECTS
-from tfrec_vis.prepare.negatives import DAY, Click, ClickPool, sample_negatives
+from tfrec_vis.prepare.negatives import Click, ClickPool, sample_negatives
 from tfrec_vis.prepare.pages import page_records
 from tfrec_vis.prepare.rejects import rejected
 from tfrec_vis.prepare.settings import PrepareSettings
@@ -52,17 +52,43 @@ class ReadInteraction(beam.DoFn):
 
 
 class MergeRows(beam.DoFn):
-    """(user, rows) -> (user, distinct rows in time order); a click outweighs its absence."""
+    """(user, rows) -> (user, distinct rows in time order); a click outweighs its absence.
+
+    Of a user's distinct rows the earliest are kept, the others and their copies rejected: never
+    more than twice the limit is held, and what is kept does not depend on what comes later.
+
+    Args:
+        max_rows: the limit.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        self.max_rows = max_rows
 
     def process(self, element: tuple[str, Iterable[tuple]]) -> Iterator[Any]:
         user, found = element
-        rows = [Row._make(row) for row in found]
-        kept: dict[tuple[int, str, str], Row] = {}
-        for row in sorted(rows, key=lambda row: (-row.clicked, row.context)):
-            kept.setdefault(row[:3], row)
-        yield user, [tuple(kept[key]) for key in sorted(kept)]
-        yield _count("interactions", "kept", number=len(kept))
-        yield _count("interactions", "merged", number=len(rows) - len(kept))
+        rows: dict[tuple[int, str, str], tuple[Row, int]] = {}
+        last: tuple[int, str, str] | None = None
+        for row in map(Row._make, found):
+            key = row[:3]
+            if last is not None and key > last:
+                yield _over_limit(user, row)
+                continue
+            best, copies = rows.get(key, (row, 0))
+            rows[key] = min(best, row, key=lambda row: (-row.clicked, row.context)), copies + 1
+            if len(rows) > 2 * self.max_rows:
+                yield from self._cut(user, rows)
+                last = max(rows)
+        yield from self._cut(user, rows)
+        yield user, [tuple(rows[key][0]) for key in sorted(rows)]
+        yield _count("interactions", "kept", number=len(rows))
+        copies = sum(copies for _, copies in rows.values())
+        yield _count("interactions", "merged", number=copies - len(rows))
+
+    def _cut(self, user: str, rows: dict[tuple[int, str, str], tuple[Row, int]]) -> Iterator[Any]:
+        for key in sorted(rows)[self.max_rows :]:
+            row, copies = rows.pop(key)
+            for _ in range(copies):
+                yield _over_limit(user, row)
 
 
 class SplitUser(beam.DoFn):
@@ -242,6 +268,14 @@ def daily_clicks(
         for row in map(Row._make, rows)
         if row.clicked
     ]
+
+
+def _over_limit(user: str, row: Row) -> beam.pvalue.TaggedOutput:
+    """The reject of a row; where it stands in the log is not known any more."""
+    problem = "too_many_rows"
+    values = {"item_id": row.item_id, "timestamp": row.timestamp, "page_id": row.page_id}
+    place = f"user {user}:{row.timestamp}"
+    return beam.pvalue.TaggedOutput(REJECTS, rejected("interactions", place, problem, values))
 
 
 def _count(*key: str, number: int) -> beam.pvalue.TaggedOutput:

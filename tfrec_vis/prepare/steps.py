@@ -1,0 +1,204 @@
+"""The steps of the preparation, from PCollections to PCollections."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.transforms import combiners
+
+from tfrec_vis.prepare.cuts import FindCuts
+from tfrec_vis.prepare.items import (
+    COUNTS,
+    REJECTS,
+    STATUS,
+    ChooseItem,
+    ReadItem,
+    ShrinkImages,
+    item_example,
+    item_index,
+    item_vocabulary,
+)
+from tfrec_vis.prepare.negatives import ClickPool, SampleClicks, thin
+from tfrec_vis.prepare.rejects import reject_count
+from tfrec_vis.prepare.settings import PrepareSettings
+from tfrec_vis.prepare.users import (
+    VOCABULARY,
+    MergeRows,
+    ReadInteraction,
+    SplitUser,
+    click_times,
+    daily_clicks,
+    earliest,
+    item_dates,
+)
+from tfrec_vis.sources.source import Source
+
+PICTURES_AT_ONCE = 64
+
+
+class Step(NamedTuple):
+    """What a step gives.
+
+    Attributes:
+        main: its elements.
+        counts: (key, count).
+        rejects: what it rejected, counted in ``counts`` too.
+    """
+
+    main: PCollection
+    counts: PCollection
+    rejects: PCollection
+
+
+class Found(NamedTuple):
+    """What all users together say, each a PCollection of one element.
+
+    Attributes:
+        cuts: timestamps.
+        pool: ClickPool.
+        dates: item_id -> first time in the log, first click.
+    """
+
+    cuts: PCollection
+    pool: PCollection
+    dates: PCollection
+
+
+def read_catalogue(
+    pipeline: beam.Pipeline, source: Source, settings: PrepareSettings
+) -> tuple[Step, PCollection]:
+    """The kept items with their pictures, and one item_id -> item_index."""
+    raw = pipeline | "catalogue" >> source.catalogue()
+    read = raw | "read items" >> _outputs(ReadItem(source.item_features), REJECTS)
+    chosen = (
+        read.main
+        | "rows by item" >> beam.GroupByKey()
+        | "choose item" >> _outputs(ChooseItem(), REJECTS, COUNTS)
+    )
+    items = (
+        chosen.main
+        | beam.BatchElements(PICTURES_AT_ONCE, PICTURES_AT_ONCE)
+        | "shrink images"
+        >> _outputs(ShrinkImages(settings, source.image_roots), REJECTS, COUNTS, STATUS)
+    )
+    index = (
+        items[STATUS] | "items found" >> combiners.ToList() | "number items" >> beam.Map(item_index)
+    )
+    rejects = [read[REJECTS], chosen[REJECTS], items[REJECTS]]
+    step = _step("items", items.main, raw, rejects, [chosen[COUNTS], items[COUNTS]])
+    return step, index
+
+
+def read_log(pipeline: beam.Pipeline, source: Source, index: PCollection) -> Step:
+    """(user_id, row) of each row that can be used."""
+    raw = pipeline | "interactions" >> source.interactions()
+    reader = ReadInteraction(source.timestamp_format, source.has_labels, source.context_features)
+    rows = raw | "read interactions" >> _outputs(reader, REJECTS, index=AsSingleton(index))
+    return _step("interactions", rows.main, raw, [rows[REJECTS]], [])
+
+
+def merge_users(rows: PCollection, settings: PrepareSettings) -> Step:
+    """(user_id, distinct rows in time order)."""
+    merged = (
+        rows
+        | "rows by user" >> beam.GroupByKey()
+        | "merge rows" >> _outputs(MergeRows(settings.max_user_rows), COUNTS, REJECTS)
+    )
+    return _step("users", merged.main, None, [merged[REJECTS]], [merged[COUNTS]])
+
+
+def find(
+    users: PCollection, users_again: PCollection, source: Source, settings: PrepareSettings
+) -> Found:
+    """Cuts, pool and dates.
+
+    Args:
+        users: merged users.
+        users_again: the same; another PCollection where the first is not to be kept.
+        source: whether there are labels.
+        settings: of the preparation.
+    """
+    times = users | "click times" >> beam.FlatMap(click_times)
+    times_again = users_again | "click times again" >> beam.FlatMap(click_times)
+    cuts = (times, times_again) | FindCuts(settings.splits)
+    dates = (
+        users
+        | beam.FlatMap(item_dates)
+        | "earliest" >> beam.CombinePerKey(earliest)
+        | "dates" >> combiners.ToDict()
+    )
+    return Found(cuts, _pool(users, source.has_labels, settings), dates)
+
+
+def split_users(
+    users: PCollection, found: Found, index: PCollection, source: Source, settings: PrepareSettings
+) -> tuple[PCollection, PCollection, PCollection]:
+    """((record type, shard), (order, record)), counts, and the words of the vocabularies."""
+    split = users | "split user" >> _outputs(
+        SplitUser(settings, source.has_labels, source.context_features),
+        COUNTS,
+        VOCABULARY,
+        cuts=AsSingleton(found.cuts),
+        pool=AsSingleton(found.pool),
+        index=AsSingleton(index),
+        dates=AsSingleton(found.dates),
+    )
+    return split.main, split[COUNTS], split[VOCABULARY]
+
+
+def item_records(
+    items: PCollection,
+    index: PCollection,
+    dates: PCollection,
+    source: Source,
+    settings: PrepareSettings,
+) -> tuple[PCollection, PCollection]:
+    """((record type, shard), (order, record)), and the words of the vocabularies."""
+    names = source.item_features
+    records = items | "item records" >> beam.Map(
+        item_example, AsSingleton(index), AsSingleton(dates), names, settings.shards
+    )
+    return records, items | "item words" >> beam.FlatMap(item_vocabulary, names)
+
+
+def _pool(users: PCollection, has_labels: bool, settings: PrepareSettings) -> PCollection:
+    """One ClickPool; empty where the log itself tells what was not clicked."""
+    if has_labels:
+        return users.pipeline | "no pool" >> beam.Create([ClickPool([])])
+    days = (
+        users
+        | beam.FlatMap(daily_clicks, settings.seed)
+        | "sample days" >> beam.CombinePerKey(SampleClicks(settings.sample_per_day))
+        | "samples" >> beam.Values()
+    )
+    count = days | "count days" >> combiners.Count.Globally()
+    return (
+        days
+        | beam.Map(thin, AsSingleton(count), settings.sample_in_all)
+        | "thinned" >> combiners.ToList()
+        | "pool" >> beam.Map(ClickPool)
+    )
+
+
+def _step(
+    kind: str,
+    main: PCollection,
+    raw: PCollection | None,
+    rejects: list[PCollection],
+    counts: list[PCollection],
+) -> Step:
+    rejected = rejects | f"{kind} rejected" >> beam.Flatten()
+    counts = [*counts, rejected | f"{kind} rejects counted" >> beam.Map(reject_count)]
+    if raw is not None:
+        counts.append(raw | f"{kind} read" >> beam.Map(_one, (kind, "read")))
+    return Step(main, counts | f"{kind} counts" >> beam.Flatten(), rejected)
+
+
+def _outputs(fn: beam.DoFn, *tags: str, **side_inputs: Any) -> beam.PTransform:
+    return beam.ParDo(fn, **side_inputs).with_outputs(*tags, main="main")
+
+
+def _one(_: Any, key: tuple[str, str]) -> tuple[tuple[str, str], tuple[int, None]]:
+    return key, (1, None)
