@@ -10,10 +10,9 @@ from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from tfrec_vis.errors import InputError
+from tfrec_vis.prepare.beam_flags import read_beam_flags
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
 from tfrec_vis.prepare.manifest import build_manifest
@@ -48,8 +47,10 @@ def prepare(
         The manifest.
 
     Raises:
-        InputError: nothing usable is in the data, or more than ``max_rejected`` of it is not.
+        InputError: a flag is wrong, nothing usable is in the data, or more than ``max_rejected``
+            of it is not.
     """
+    runner, options = read_beam_flags(beam_options)
     source.check()
     vocabularies = _vocabulary_names(source)
     folder = str(out)
@@ -58,10 +59,6 @@ def prepare(
     tf.io.gfile.makedirs(tf.io.gfile.join(folder, "vocabulary"))
     tf.io.gfile.makedirs(tf.io.gfile.join(folder, "schema"))
 
-    options = PipelineOptions(list(beam_options))
-    named = options.view_as(StandardOptions).runner
-    # Beam's own DirectRunner tries Prism first, which downloads a program.
-    runner = FnApiRunner() if named in (None, "DirectRunner") else named
     with beam.Pipeline(runner=runner, options=options) as pipeline:
         build(pipeline, source, folder, settings)
 
