@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.beam_flags import read_beam_flags
@@ -17,9 +19,11 @@ from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
 from tfrec_vis.prepare.manifest import build_manifest
 from tfrec_vis.prepare.output import FACTS
+from tfrec_vis.prepare.passes import Passes, Phase
 from tfrec_vis.prepare.pipeline import build
 from tfrec_vis.prepare.schema import schemas
 from tfrec_vis.prepare.settings import PrepareSettings
+from tfrec_vis.prepare.store import Store
 from tfrec_vis.prepare.write import shard_name, write_json, write_text
 from tfrec_vis.sources.source import Source
 
@@ -53,14 +57,25 @@ def prepare(
     runner, options = read_beam_flags(beam_options)
     source.check()
     vocabularies = _vocabulary_names(source)
+    if settings.passes > 1 and not isinstance(runner, FnApiRunner):
+        raise InputError(
+            f"prepare.passes: {settings.passes} passes are for a run on this machine; set it to 1 "
+            f"for {type(runner).__name__}"
+        )
     folder = str(out)
     if tf.io.gfile.exists(folder) and _visible(tf.io.gfile.listdir(folder)):
         raise InputError(f"{folder}: the folder is not empty; name a new one")
     tf.io.gfile.makedirs(tf.io.gfile.join(folder, "vocabulary"))
     tf.io.gfile.makedirs(tf.io.gfile.join(folder, "schema"))
 
-    with beam.Pipeline(runner=runner, options=options) as pipeline:
-        build(pipeline, source, folder, settings)
+    def run(add: Phase) -> None:
+        with beam.Pipeline(runner=runner, options=options) as pipeline:
+            add(pipeline)
+
+    if settings.passes == 1:
+        run(partial(build, source=source, out=folder, settings=settings))
+    else:
+        _run_passes(source, folder, settings, run)
 
     path = tf.io.gfile.join(folder, FACTS)
     with tf.io.gfile.GFile(path) as file:
@@ -74,6 +89,16 @@ def prepare(
     manifest = build_manifest(folder, source, settings, facts)
     write_json(tf.io.gfile.join(folder, MANIFEST), manifest)
     return manifest
+
+
+def _run_passes(
+    source: Source, folder: str, settings: PrepareSettings, run: Callable[[Phase], None]
+) -> None:
+    store = tf.io.gfile.join(folder, ".passes")
+    try:
+        Passes(source, folder, settings, Store(store)).run(run)
+    finally:
+        tf.io.gfile.rmtree(store)
 
 
 def _vocabulary_names(source: Source) -> list[str]:

@@ -40,7 +40,7 @@ def build_stages(recipe: Recipe, work: Path, beam_options: Sequence[str] = ()) -
     prepared = Stage(
         "prepare",
         work / "prepared",
-        [recipe.source, asdict(recipe.prepare), _identity(source.files())],
+        [recipe.source, asdict(replace(recipe.prepare, passes=1)), _identity(source.files())],
         [],
         lambda out: _prepare(recipe, out, beam_options),
     )
