@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -94,11 +96,10 @@ def prepare(
 def _run_passes(
     source: Source, folder: str, settings: PrepareSettings, run: Callable[[Phase], None]
 ) -> None:
-    store = tf.io.gfile.join(folder, ".passes")
-    try:
+    # Beside the output, where there is room for it, if that is on this machine.
+    beside = folder if os.path.isdir(folder) else None
+    with tempfile.TemporaryDirectory(prefix=".passes-", dir=beside) as store:
         Passes(source, folder, settings, Store(store)).run(run)
-    finally:
-        tf.io.gfile.rmtree(store)
 
 
 def _vocabulary_names(source: Source) -> list[str]:

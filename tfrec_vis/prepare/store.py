@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import pickle
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import apache_beam as beam
-import tensorflow as tf
 from apache_beam.pvalue import PCollection
 
 _BLOCK = 256
@@ -18,12 +19,11 @@ class Store:
     """A folder of such files. A pipeline that fails must not be run again with the same store.
 
     Args:
-        folder: path or URI; made if it is not there.
+        folder: an empty one on this machine.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        tf.io.gfile.makedirs(folder)
 
     def write(
         self, elements: PCollection, name: str, part_of: Callable[[Any], int] | None = None
@@ -50,7 +50,7 @@ class Store:
         """
         number = "*" if part is None else f"{part:05d}"
         label = label or name
-        files = sorted(tf.io.gfile.glob(f"{self._stem(name)}-{number}.*"))
+        files = sorted(glob.glob(f"{glob.escape(self._stem(name))}-{number}.*"))
         return (
             pipeline
             | f"files of {label}" >> beam.Create(files)
@@ -59,11 +59,11 @@ class Store:
 
     def clear(self, name: str, part: int) -> None:
         """Removes one part."""
-        for file in tf.io.gfile.glob(f"{self._stem(name)}-{part:05d}.*"):
-            tf.io.gfile.remove(file)
+        for file in glob.glob(f"{glob.escape(self._stem(name))}-{part:05d}.*"):
+            os.remove(file)
 
     def _stem(self, name: str) -> str:
-        return tf.io.gfile.join(self.folder, name)
+        return os.path.join(self.folder, name)
 
 
 class _WriteParts(beam.DoFn):
@@ -75,7 +75,7 @@ class _WriteParts(beam.DoFn):
 
     def start_bundle(self) -> None:
         self.blocks: dict[int, list[Any]] = {}
-        self.files: dict[int, tf.io.TFRecordWriter] = {}
+        self.files: dict[int, BinaryIO] = {}
 
     def process(self, element: Any) -> None:
         part = self.part_of(element) if self.part_of else 0
@@ -93,11 +93,12 @@ class _WriteParts(beam.DoFn):
     def _flush(self, part: int) -> None:
         if part not in self.files:
             path = f"{self.stem}-{part:05d}.{uuid.uuid4().hex}"
-            self.files[part] = tf.io.TFRecordWriter(path)
-        self.files[part].write(pickle.dumps(self.blocks[part], pickle.HIGHEST_PROTOCOL))
+            self.files[part] = open(path, "xb")  # closed when the bundle ends
+        pickle.dump(self.blocks[part], self.files[part], pickle.HIGHEST_PROTOCOL)
         self.blocks[part] = []
 
 
 def _read_file(path: str) -> Iterator[Any]:
-    for block in tf.data.TFRecordDataset(path).as_numpy_iterator():
-        yield from pickle.loads(block)
+    with open(path, "rb") as file:
+        while file.peek(1):
+            yield from pickle.load(file)
