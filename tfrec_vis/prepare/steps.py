@@ -9,6 +9,7 @@ from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.transforms import combiners
 
 from tfrec_vis.prepare.cuts import FindCuts
+from tfrec_vis.prepare.item_table import BuildItemTable
 from tfrec_vis.prepare.items import (
     COUNTS,
     REJECTS,
@@ -17,10 +18,10 @@ from tfrec_vis.prepare.items import (
     ReadItem,
     ShrinkImages,
     item_example,
-    item_index,
     item_vocabulary,
 )
 from tfrec_vis.prepare.negatives import ClickPool, SampleClicks, thin
+from tfrec_vis.prepare.numbering import NumberItems
 from tfrec_vis.prepare.rejects import reject_count
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.users import (
@@ -58,7 +59,7 @@ class Found(NamedTuple):
     Attributes:
         cuts: timestamps.
         pool: ClickPool.
-        dates: item_id -> first time in the log, first click.
+        dates: ItemTable of the first time in the log and of the first click.
     """
 
     cuts: PCollection
@@ -69,7 +70,7 @@ class Found(NamedTuple):
 def read_catalogue(
     pipeline: beam.Pipeline, source: Source, settings: PrepareSettings
 ) -> tuple[Step, PCollection]:
-    """The kept items with their pictures, and one item_id -> item_index."""
+    """The kept items with their pictures, and one ItemTable of item_index, 0 for rejected ones."""
     raw = pipeline | "catalogue" >> source.catalogue()
     read = raw | "read items" >> _outputs(ReadItem(source.item_features), REJECTS)
     chosen = (
@@ -83,8 +84,13 @@ def read_catalogue(
         | "shrink images"
         >> _outputs(ShrinkImages(settings, source.image_roots), REJECTS, COUNTS, STATUS)
     )
+    numbered = items[STATUS] | beam.FlatMap(_kept) | NumberItems()
+    others = items[STATUS] | beam.FlatMap(_not_kept)
     index = (
-        items[STATUS] | "items found" >> combiners.ToList() | "number items" >> beam.Map(item_index)
+        (numbered, others)
+        | "all items" >> beam.Flatten()
+        | "number alone" >> beam.MapTuple(_alone)
+        | "index" >> beam.CombineGlobally(BuildItemTable(1))
     )
     rejects = [read[REJECTS], chosen[REJECTS], items[REJECTS]]
     step = _step("items", items.main, raw, rejects, [chosen[COUNTS], items[COUNTS]])
@@ -127,7 +133,7 @@ def find(
         users
         | beam.FlatMap(item_dates)
         | "earliest" >> beam.CombinePerKey(earliest)
-        | "dates" >> combiners.ToDict()
+        | "dates" >> beam.CombineGlobally(BuildItemTable(2))
     )
     return Found(cuts, _pool(users, source.has_labels, settings), dates)
 
@@ -198,6 +204,18 @@ def _step(
 
 def _outputs(fn: beam.DoFn, *tags: str, **side_inputs: Any) -> beam.PTransform:
     return beam.ParDo(fn, **side_inputs).with_outputs(*tags, main="main")
+
+
+def _kept(status: tuple[str, bool]) -> list[str]:
+    return [status[0]] if status[1] else []
+
+
+def _not_kept(status: tuple[str, bool]) -> list[tuple[str, int]]:
+    return [] if status[1] else [(status[0], 0)]
+
+
+def _alone(item_id: str, number: int) -> tuple[str, tuple[int]]:
+    return item_id, (number,)
 
 
 def _one(_: Any, key: tuple[str, str]) -> tuple[tuple[str, str], tuple[int, None]]:

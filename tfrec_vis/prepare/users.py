@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -12,6 +12,7 @@ import apache_beam as beam
 from tfrec_vis.prepare.cuts import DAY, split_of
 from tfrec_vis.prepare.hashing import shard_of, stable_hash
 from tfrec_vis.prepare.history import ClickHistory
+from tfrec_vis.prepare.item_table import ItemTable
 from tfrec_vis.prepare.items import COUNTS, REJECTS
 from tfrec_vis.prepare.negatives import Click, ClickPool, sample_negatives
 from tfrec_vis.prepare.pages import page_records
@@ -25,23 +26,24 @@ NEVER = sys.maxsize
 
 
 class ReadInteraction(beam.DoFn):
-    """Raw log rows and the item index -> (user_id, row as a plain tuple)."""
+    """Raw log rows and the item_index (0: rejected) -> (user_id, row as a plain tuple)."""
 
     def __init__(self, timestamp_format: str, has_labels: bool, context: Sequence[str]) -> None:
         self.timestamp_format = timestamp_format
         self.has_labels = has_labels
         self.context = tuple(context)
 
-    def process(self, raw: Any, index: Mapping[str, int]) -> Iterator[Any]:
+    def process(self, raw: Any, index: ItemTable) -> Iterator[Any]:
         try:
             if raw.problem:
                 raise Reject(raw.problem)
             user, row = interaction(
                 raw.values, self.timestamp_format, self.has_labels, self.context
             )
-            if row.item_id not in index:
+            found = index.get(row.item_id)
+            if found is None:
                 raise Reject("unknown_item")
-            if not index[row.item_id]:
+            if found == (0,):
                 raise Reject("item_rejected")
         except Reject as error:
             yield beam.pvalue.TaggedOutput(
@@ -110,8 +112,8 @@ class SplitUser(beam.DoFn):
         element: tuple[str, list[tuple]],
         cuts: Sequence[int],
         pool: ClickPool,
-        index: Mapping[str, int],
-        dates: Mapping[str, tuple[int, int]],
+        index: ItemTable,
+        dates: ItemTable,
     ) -> Iterator[Any]:
         if not cuts:
             return
@@ -134,17 +136,20 @@ class SplitUser(beam.DoFn):
             counts["negatives", "written"] = len(sampled)
             rows = sorted([*rows, *sampled])
         shard = shard_of(user, settings.shards)
-        for order, record in self._pages(user, rows, clicks, cuts[0], index, counts):
+        items = {row.item_id for row in rows}
+        number = {item: _known(index, item)[0] for item in items}
+        early = {item for item in items if _known(dates, item)[1] < cuts[1]}
+        for order, record in self._pages(user, rows, clicks, cuts[0], number, counts):
             yield ("pages-pretrain", shard), (order, record)
-        for split, order, record in self._impressions(user, rows, clicks, cuts, index, dates):
+        for split, order, record in self._impressions(user, rows, clicks, cuts, number, early):
             yield (f"impressions-{split}", shard), (order, record)
         for row in rows:
             split = split_of(row.timestamp, cuts)
             counts["splits", split, "rows"] += 1
             counts["splits", split, "clicks"] += row.clicked
             counts["splits", split, "users"] = 1
-        for key, number in counts.items():
-            yield _count(*key, number=number)
+        for key, seen in counts.items():
+            yield _count(*key, number=seen)
         for name, value in self._vocabulary(user, rows, cuts[1]):
             yield beam.pvalue.TaggedOutput(VOCABULARY, (name, value))
 
@@ -154,7 +159,7 @@ class SplitUser(beam.DoFn):
         rows: Sequence[Row],
         clicks: ClickHistory,
         cut: int,
-        index: Mapping[str, int],
+        number: Mapping[str, int],
         counts: Counter[tuple[str, ...]],
     ) -> Iterator[tuple[tuple, bytes]]:
         pages: defaultdict[str, list[Row]] = defaultdict(list)
@@ -181,8 +186,8 @@ class SplitUser(beam.DoFn):
                             "user_id": user,
                             "page_id": page_id,
                             "timestamp": page.timestamp,
-                            "history": [index[item] for item in page.history],
-                            "shown": [index[item] for item in page.shown],
+                            "history": [number[item] for item in page.history],
+                            "shown": [number[item] for item in page.shown],
                             "clicked": page.clicked,
                         }
                     ),
@@ -194,8 +199,8 @@ class SplitUser(beam.DoFn):
         rows: Sequence[Row],
         clicks: ClickHistory,
         cuts: Sequence[int],
-        index: Mapping[str, int],
-        dates: Mapping[str, tuple[int, int]],
+        number: Mapping[str, int],
+        early: Collection[str],
     ) -> Iterator[tuple[str, tuple, bytes]]:
         limit = self.settings.max_history
         moment, history = -1, []
@@ -203,20 +208,22 @@ class SplitUser(beam.DoFn):
             if row.timestamp != moment:
                 # One more than stored: the target may be among them.
                 moment, history = row.timestamp, clicks.before(row.timestamp, (), limit + 1)
-            number = index[row.item_id]
+            index = number[row.item_id]
             yield (
                 split_of(moment, cuts),
-                (moment, user, row.page_id, number),
+                (moment, user, row.page_id, index),
                 example(
                     {
                         "user_id": user,
-                        "item_index": number,
+                        "item_index": index,
                         "clicked": row.clicked,
                         "timestamp": moment,
                         "page_id": row.page_id,
-                        "history": [index[item] for item in history if item != row.item_id][:limit],
+                        "history": [number[item] for item in history if item != row.item_id][
+                            :limit
+                        ],
                         "in_pretraining": int(moment < cuts[0]),
-                        "item_seen_in_training": int(dates[row.item_id][1] < cuts[1]),
+                        "item_seen_in_training": int(row.item_id in early),
                         **dict(zip(self.context, row.context, strict=True)),
                     }
                 ),
@@ -268,6 +275,14 @@ def daily_clicks(
         for row in map(Row._make, rows)
         if row.clicked
     ]
+
+
+def _known(table: ItemTable, item_id: str) -> tuple[int, ...]:
+    """The numbers of an item that the log holds."""
+    numbers = table.get(item_id)
+    if numbers is None:
+        raise RuntimeError(f"item {item_id!r} is not in the table")
+    return numbers
 
 
 def _over_limit(user: str, row: Row) -> beam.pvalue.TaggedOutput:
