@@ -60,6 +60,16 @@ class ReadItem(beam.DoFn):
             yield item.item_id, tuple(item)
 
 
+class SetKnownAside(beam.DoFn):
+    """(item_id, item) -> those that are not in the table; the others count as merged."""
+
+    def process(self, element: tuple[str, tuple], known: ItemTable) -> Iterator[Any]:
+        if known.get(element[0]) is None:
+            yield element
+        else:
+            yield beam.pvalue.TaggedOutput(COUNTS, (("items", "merged"), (1, None)))
+
+
 class ChooseItem(beam.DoFn):
     """(item_id, its rows) -> the one kept; the choice depends on contents, not on file order."""
 

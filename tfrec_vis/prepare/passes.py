@@ -14,8 +14,8 @@ import apache_beam as beam
 
 from tfrec_vis.prepare.counts import add_counts
 from tfrec_vis.prepare.hashing import shard_of
+from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.output import write_facts, write_rejects, write_shards, write_words
-from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.steps import (
     Found,
     Step,
@@ -27,7 +27,6 @@ from tfrec_vis.prepare.steps import (
     split_users,
 )
 from tfrec_vis.prepare.store import Store
-from tfrec_vis.sources.source import Source
 
 Phase = Callable[[beam.Pipeline], None]
 """Adds a pipeline's transforms."""
@@ -40,16 +39,14 @@ class Passes:
     so that each file is written by one pipeline.
 
     Args:
-        source: raw interactions and catalogue.
-        out: folder, which exists and holds ``vocabulary``.
-        settings: ``passes`` parts, ``shards`` files.
+        job: ``passes`` parts, ``shards`` files.
         store: an empty one.
     """
 
-    def __init__(self, source: Source, out: str, settings: PrepareSettings, store: Store) -> None:
-        self.source = source
-        self.out = out
-        self.settings = settings
+    def __init__(self, job: Job, store: Store) -> None:
+        self.job = job
+        self.out = job.out
+        self.settings = job.settings
         self.store = store
 
     def run(self, run_pipeline: Callable[[Phase], None]) -> None:
@@ -70,8 +67,8 @@ class Passes:
         run_pipeline(self._write)
 
     def _read(self, pipeline: beam.Pipeline) -> None:
-        items, index = read_catalogue(pipeline, self.source, self.settings)
-        log = read_log(pipeline, self.source, index)
+        items, index = read_catalogue(pipeline, self.job)
+        log = read_log(pipeline, self.job, index)
         self.store.write(items.main, "items")
         self.store.write(index, "index")
         self.store.write(
@@ -87,7 +84,7 @@ class Passes:
     def _find(self, pipeline: beam.Pipeline) -> None:
         users = self.store.read(pipeline, "users")
         again = self.store.read(pipeline, "users", label="users again")
-        found = find(users, again, self.source, self.settings)
+        found = find(users, again, self.job)
         for name in Found._fields:
             self.store.write(getattr(found, name), name)
 
@@ -95,7 +92,7 @@ class Passes:
         users = self.store.read(pipeline, "users", part)
         index = self.store.read(pipeline, "index")
         found = Found(*(self.store.read(pipeline, name) for name in Found._fields))
-        records, counts, words = split_users(users, found, index, self.source, self.settings)
+        records, counts, words = split_users(users, found, index, self.job)
         write_shards(records, self.out, self.settings.shards, "users")
         self.store.write(counts | "add up" >> beam.CombinePerKey(add_counts), "counts")
         self.store.write(words | beam.Distinct(), "words")
@@ -105,7 +102,7 @@ class Passes:
             self.store.read(pipeline, name)
             for name in ("items", "index", "cuts", "dates", "words", "counts", "rejects")
         )
-        records, item_words = item_records(items, index, dates, self.source, self.settings)
+        records, item_words = item_records(items, index, dates, self.job)
         write_shards(records, self.out, self.settings.shards, "items")
         write_words([words, item_words] | "all words" >> beam.Flatten(), self.out)
         write_rejects(rejects, self.out, self.settings.shards)

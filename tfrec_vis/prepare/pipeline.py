@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import apache_beam as beam
 
+from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.output import write_facts, write_rejects, write_shards, write_words
-from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.steps import (
     find,
     item_records,
@@ -14,31 +14,24 @@ from tfrec_vis.prepare.steps import (
     read_log,
     split_users,
 )
-from tfrec_vis.sources.source import Source
 
 
-def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSettings) -> None:
-    """Adds the whole preparation to the pipeline.
-
-    Args:
-        pipeline: to add to.
-        source: raw interactions and catalogue.
-        out: folder, which exists and holds ``vocabulary``.
-        settings: of the preparation.
-    """
-    items, index = read_catalogue(pipeline, source, settings)
-    log = read_log(pipeline, source, index)
-    merged = merge_users(log.main, settings)
+def build(pipeline: beam.Pipeline, job: Job) -> None:
+    """Adds the whole preparation to the pipeline."""
+    out, shards = job.out, job.settings.shards
+    items, index = read_catalogue(pipeline, job)
+    log = read_log(pipeline, job, index)
+    merged = merge_users(log.main, job.settings)
     users = merged.main | "spread users" >> beam.Reshuffle()
-    found = find(users, users, source, settings)
-    user_records, split_counts, words = split_users(users, found, index, source, settings)
-    records, item_words = item_records(items.main, index, found.dates, source, settings)
+    found = find(users, users, job)
+    user_records, split_counts, words = split_users(users, found, index, job)
+    records, item_words = item_records(items.main, index, found.dates, job)
 
-    write_shards(records, out, settings.shards, "items")
-    write_shards(user_records, out, settings.shards, "users")
+    write_shards(records, out, shards, "items")
+    write_shards(user_records, out, shards, "users")
     write_words([words, item_words] | "all words" >> beam.Flatten(), out)
     steps = (items, log, merged)
     rejects = [step.rejects for step in steps] | "all rejects" >> beam.Flatten()
-    write_rejects(rejects, out, settings.shards)
+    write_rejects(rejects, out, shards)
     counts = [*(step.counts for step in steps), split_counts] | "all counts" >> beam.Flatten()
     write_facts(counts, found.cuts, out)

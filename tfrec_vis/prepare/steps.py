@@ -15,11 +15,14 @@ from tfrec_vis.prepare.items import (
     REJECTS,
     STATUS,
     ChooseItem,
+    Item,
     ReadItem,
+    SetKnownAside,
     ShrinkImages,
     item_example,
     item_vocabulary,
 )
+from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.negatives import ClickPool, SampleClicks, thin
 from tfrec_vis.prepare.numbering import NumberItems
 from tfrec_vis.prepare.rejects import reject_count
@@ -34,7 +37,6 @@ from tfrec_vis.prepare.users import (
     earliest,
     item_dates,
 )
-from tfrec_vis.sources.source import Source
 
 PICTURES_AT_ONCE = 64
 
@@ -67,42 +69,62 @@ class Found(NamedTuple):
     dates: PCollection
 
 
-def read_catalogue(
-    pipeline: beam.Pipeline, source: Source, settings: PrepareSettings
-) -> tuple[Step, PCollection]:
-    """The kept items with their pictures, and one ItemTable of item_index, 0 for rejected ones."""
+def read_catalogue(pipeline: beam.Pipeline, job: Job) -> tuple[Step, PCollection]:
+    """The kept items with their pictures, and one ItemTable of item_index (0: rejected)."""
+    source, settings, previous = job.source, job.settings, job.previous
     raw = pipeline | "catalogue" >> source.catalogue()
     read = raw | "read items" >> _outputs(ReadItem(source.item_features), REJECTS)
+    rows, counts, first = read.main, [], 1
+    if previous is not None:
+        old = previous.items(pipeline)
+        old_numbers = old | "old item numbers" >> beam.MapTuple(_id_and_number)
+        known = old_numbers | "known" >> beam.CombineGlobally(BuildItemTable(1))
+        new = rows | beam.ParDo(SetKnownAside(), AsSingleton(known)).with_outputs(
+            COUNTS, main="main"
+        )
+        rows, first = new.main, previous.manifest["item_count"] + 1
+        counts = [new[COUNTS], previous.counts(pipeline, "items", "read", "kept", "merged")]
     chosen = (
-        read.main
+        rows
         | "rows by item" >> beam.GroupByKey()
         | "choose item" >> _outputs(ChooseItem(), REJECTS, COUNTS)
     )
-    items = (
+    shrunk = (
         chosen.main
         | beam.BatchElements(PICTURES_AT_ONCE, PICTURES_AT_ONCE)
         | "shrink images"
         >> _outputs(ShrinkImages(settings, source.image_roots), REJECTS, COUNTS, STATUS)
     )
-    numbered = items[STATUS] | beam.FlatMap(_kept) | NumberItems()
-    others = items[STATUS] | beam.FlatMap(_not_kept)
+    numbers = [
+        shrunk[STATUS] | beam.FlatMap(_kept) | NumberItems(first) | beam.MapTuple(_alone),
+        shrunk[STATUS] | beam.FlatMap(_not_kept),
+    ]
+    rejects = [read[REJECTS], chosen[REJECTS], shrunk[REJECTS]]
+    items = shrunk.main
+    if previous is not None:
+        numbers.append(old_numbers)
+        rejects.append(previous.rejects(pipeline, "items"))
+        old_items = old | "old items alone" >> beam.MapTuple(_item_alone)
+        items = (items, old_items) | "old and new items" >> beam.Flatten()
     index = (
-        (numbered, others)
-        | "all items" >> beam.Flatten()
-        | "number alone" >> beam.MapTuple(_alone)
-        | "index" >> beam.CombineGlobally(BuildItemTable(1))
+        numbers | "all items" >> beam.Flatten() | "index" >> beam.CombineGlobally(BuildItemTable(1))
     )
-    rejects = [read[REJECTS], chosen[REJECTS], items[REJECTS]]
-    step = _step("items", items.main, raw, rejects, [chosen[COUNTS], items[COUNTS]])
-    return step, index
+    counts += [chosen[COUNTS], shrunk[COUNTS]]
+    return _step("items", items, raw, rejects, counts), index
 
 
-def read_log(pipeline: beam.Pipeline, source: Source, index: PCollection) -> Step:
+def read_log(pipeline: beam.Pipeline, job: Job, index: PCollection) -> Step:
     """(user_id, row) of each row that can be used."""
+    source, previous = job.source, job.previous
     raw = pipeline | "interactions" >> source.interactions()
     reader = ReadInteraction(source.timestamp_format, source.has_labels, source.context_features)
-    rows = raw | "read interactions" >> _outputs(reader, REJECTS, index=AsSingleton(index))
-    return _step("interactions", rows.main, raw, [rows[REJECTS]], [])
+    read = raw | "read interactions" >> _outputs(reader, REJECTS, index=AsSingleton(index))
+    rows, rejects, counts = read.main, [read[REJECTS]], []
+    if previous is not None:
+        rows = (rows, previous.rows(pipeline)) | "old and new rows" >> beam.Flatten()
+        rejects.append(previous.rejects(pipeline, "interactions"))
+        counts.append(previous.counts(pipeline, "interactions", "read", "merged"))
+    return _step("interactions", rows, raw, rejects, counts)
 
 
 def merge_users(rows: PCollection, settings: PrepareSettings) -> Step:
@@ -115,35 +137,35 @@ def merge_users(rows: PCollection, settings: PrepareSettings) -> Step:
     return _step("users", merged.main, None, [merged[REJECTS]], [merged[COUNTS]])
 
 
-def find(
-    users: PCollection, users_again: PCollection, source: Source, settings: PrepareSettings
-) -> Found:
+def find(users: PCollection, users_again: PCollection, job: Job) -> Found:
     """Cuts, pool and dates.
 
     Args:
         users: merged users.
         users_again: the same; another PCollection where the first is not to be kept.
-        source: whether there are labels.
-        settings: of the preparation.
+        job: of the preparation.
     """
-    times = users | "click times" >> beam.FlatMap(click_times)
-    times_again = users_again | "click times again" >> beam.FlatMap(click_times)
-    cuts = (times, times_again) | FindCuts(settings.splits)
+    if job.cuts is None:
+        times = users | "click times" >> beam.FlatMap(click_times)
+        times_again = users_again | "click times again" >> beam.FlatMap(click_times)
+        cuts = (times, times_again) | FindCuts(job.settings.splits)
+    else:
+        cuts = users.pipeline | "cuts" >> beam.Create([job.cuts])
     dates = (
         users
         | beam.FlatMap(item_dates)
         | "earliest" >> beam.CombinePerKey(earliest)
         | "dates" >> beam.CombineGlobally(BuildItemTable(2))
     )
-    return Found(cuts, _pool(users, source.has_labels, settings), dates)
+    return Found(cuts, _pool(users, job.source.has_labels, job.settings), dates)
 
 
 def split_users(
-    users: PCollection, found: Found, index: PCollection, source: Source, settings: PrepareSettings
+    users: PCollection, found: Found, index: PCollection, job: Job
 ) -> tuple[PCollection, PCollection, PCollection]:
     """((record type, shard), (order, record)), counts, and the words of the vocabularies."""
     split = users | "split user" >> _outputs(
-        SplitUser(settings, source.has_labels, source.context_features),
+        SplitUser(job.settings, job.source.has_labels, job.source.context_features),
         COUNTS,
         VOCABULARY,
         cuts=AsSingleton(found.cuts),
@@ -155,16 +177,12 @@ def split_users(
 
 
 def item_records(
-    items: PCollection,
-    index: PCollection,
-    dates: PCollection,
-    source: Source,
-    settings: PrepareSettings,
+    items: PCollection, index: PCollection, dates: PCollection, job: Job
 ) -> tuple[PCollection, PCollection]:
     """((record type, shard), (order, record)), and the words of the vocabularies."""
-    names = source.item_features
+    names = job.source.item_features
     records = items | "item records" >> beam.Map(
-        item_example, AsSingleton(index), AsSingleton(dates), names, settings.shards
+        item_example, AsSingleton(index), AsSingleton(dates), names, job.settings.shards
     )
     return records, items | "item words" >> beam.FlatMap(item_vocabulary, names)
 
@@ -210,12 +228,20 @@ def _kept(status: tuple[str, bool]) -> list[str]:
     return [status[0]] if status[1] else []
 
 
-def _not_kept(status: tuple[str, bool]) -> list[tuple[str, int]]:
-    return [] if status[1] else [(status[0], 0)]
+def _not_kept(status: tuple[str, bool]) -> list[tuple[str, tuple[int]]]:
+    return [] if status[1] else [(status[0], (0,))]
 
 
 def _alone(item_id: str, number: int) -> tuple[str, tuple[int]]:
     return item_id, (number,)
+
+
+def _id_and_number(item: tuple, number: int) -> tuple[str, tuple[int]]:
+    return Item._make(item).item_id, (number,)
+
+
+def _item_alone(item: tuple, number: int) -> tuple:
+    return item
 
 
 def _one(_: Any, key: tuple[str, str]) -> tuple[tuple[str, str], tuple[int, None]]:
