@@ -133,6 +133,17 @@ def test_more_broken_photos_than_allowed(call: Call, shop: Path) -> None:
     assert not (Path("runs/recipe/prepared")).exists()
 
 
+def test_flags_of_beam(call: Call, shop: Path) -> None:
+    recipe = edited(shop, prepare={"image_size": 32})
+    assert "expected flags of Beam" in refusal(call, "prepare", recipe, "more.yaml")
+    assert "FlingRunner" in refusal(call, "prepare", recipe, "--runner", "FlingRunner")
+    flags = ("--runner", "DirectRunner", "--", "--direct_num_workers=1", "--job_name=shop")
+    code, out, error = call("prepare", recipe, *flags)
+    assert code == 0 and "done in" in out, error
+    code, out, _ = call("prepare", recipe)
+    assert code == 0 and "unchanged, skipped" in out  # where it ran does not matter
+
+
 @pytest.mark.parametrize("command", ["pretrain", "embed", "evaluate", "export", "report"])
 def test_a_stage_without_those_before_it(call: Call, shop: Path, command: str) -> None:
     message = refusal(call, command, shop / "recipe.yaml", "--work", "w")

@@ -162,6 +162,8 @@ def test_commands(name: str) -> None:
         if not arguments or arguments[0].startswith("-"):
             continue
         assert arguments[0] in known, f"{name}: no such command: {line}"
+        if "--" in arguments:  # what follows is Beam's
+            arguments = arguments[: arguments.index("--")]
         options = {option for parameter in known[arguments[0]].params for option in parameter.opts}
         given = {word for word in arguments if word.startswith("--")}
         assert given <= options | {"--help"}, f"{name}: no such option: {line}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -82,6 +83,7 @@ def _run(
     only: str | None = None,
     until: str | None = None,
     force: str | None = None,
+    beam_options: Sequence[str] = (),
 ) -> None:
     from tfrec_vis.data import PreparedDataError
     from tfrec_vis.recipes import load_recipe
@@ -91,7 +93,7 @@ def _run(
     folder = work or Path("runs") / loaded.name
     try:
         with locked(folder):
-            run_recipe(loaded, folder, only, until, force)
+            run_recipe(loaded, folder, only, until, force, beam_options)
     except PreparedDataError as error:
         raise InputError(str(error)) from error
 
@@ -113,9 +115,21 @@ def run(
 
 
 @app.command()
-def prepare(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+def prepare(
+    recipe: RecipeFile,
+    beam: Annotated[
+        list[str] | None, typer.Argument(help="Flags of Apache Beam.", metavar="[-- BEAM_FLAGS]")
+    ] = None,
+    work: Work = None,
+    settings: Settings = None,
+    runner: Annotated[
+        str | None,
+        typer.Option(help="Beam runner; further flags of Beam come after --.", metavar="NAME"),
+    ] = None,
+) -> None:
     """Logs and photos to TFRecords."""
-    _run(recipe, work, settings, only="prepare")
+    flags = [f"--runner={runner}"] if runner else []
+    _run(recipe, work, settings, only="prepare", beam_options=flags + (beam or []))
 
 
 @app.command()

@@ -19,7 +19,7 @@ from tfrec_vis.prepare.history import ClickHistory
 from tfrec_vis.prepare.pages import page_records
 from tfrec_vis.prepare.schema import schemas
 from tfrec_vis.prepare.validate import Reject, Row, clicked, interaction, timestamp
-from tfrec_vis.prepare.write import vocabulary_text
+from tfrec_vis.prepare.write import vocabulary_line
 
 NOON = 1_577_880_000  # 2020-01-01 12:00 UTC
 
@@ -112,8 +112,8 @@ def test_seed_decides_pages():
 
 
 def test_vocabulary_has_one_value_a_line():
-    words = ["b", "a\nb", "a\\nb", "b", "ü"]
-    assert vocabulary_text(words).split("\n") == ["a\\nb", "a\\\\nb", "b", "ü", ""]
+    words = ["b", "a\nb", "a\\nb", "ü"]
+    assert [vocabulary_line(word) for word in words] == ["b\n", "a\\nb\n", "a\\\\nb\n", "ü\n"]
 
 
 @pytest.mark.parametrize(

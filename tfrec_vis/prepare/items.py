@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import apache_beam as beam
 
 from tfrec_vis.prepare.hashing import shard_of
 from tfrec_vis.prepare.images import read_image, shrink_image
+from tfrec_vis.prepare.item_table import ItemTable
 from tfrec_vis.prepare.rejects import rejected
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.validate import Reject, identifier, text
@@ -59,14 +60,29 @@ class ReadItem(beam.DoFn):
             yield item.item_id, tuple(item)
 
 
+class SetKnownAside(beam.DoFn):
+    """(item_id, item) -> those that are not in the table; the others count as merged."""
+
+    def process(self, element: tuple[str, tuple], known: ItemTable) -> Iterator[Any]:
+        if known.get(element[0]) is None:
+            yield element
+        else:
+            yield beam.pvalue.TaggedOutput(COUNTS, (("items", "merged"), (1, None)))
+
+
 class ChooseItem(beam.DoFn):
     """(item_id, its rows) -> the one kept; the choice depends on contents, not on file order."""
 
     def process(self, element: tuple[str, Iterable[tuple]]) -> Iterator[Any]:
-        rows = sorted((Item._make(row) for row in element[1]), key=_contents_then_place)
-        yield tuple(rows[0])
-        for row in rows[1:]:
-            if _contents(row) == _contents(rows[0]):
+        # Two passes over the rows, so that any number of them may share an id.
+        rows = element[1]
+        best = min(map(Item._make, rows), key=_contents_then_place)
+        yield tuple(best)
+        left_out = False
+        for row in map(Item._make, rows):
+            if not left_out and row == best:
+                left_out = True
+            elif _contents(row) == _contents(best):
                 yield beam.pvalue.TaggedOutput(COUNTS, (("items", "merged"), (1, None)))
             else:
                 yield beam.pvalue.TaggedOutput(REJECTS, _rejected_item(row, "duplicate_item_id"))
@@ -109,20 +125,10 @@ class ShrinkImages(beam.DoFn):
             return error.reason
 
 
-def item_index(statuses: Iterable[tuple[str, bool]]) -> dict[str, int]:
-    """Item_id -> item_index, 1 upwards in order of item_id; 0 for items that are rejected."""
-    index: dict[str, int] = {}
-    known = 0
-    for item_id, kept in sorted(statuses):
-        known += kept
-        index[item_id] = known if kept else 0
-    return index
-
-
 def item_example(
     row: tuple,
-    index: Mapping[str, int],
-    dates: Mapping[str, tuple[int, int]],
+    index: ItemTable,
+    dates: ItemTable,
     names: Sequence[str],
     shards: int,
 ) -> tuple[tuple[str, int], tuple[int, bytes]]:
@@ -130,13 +136,14 @@ def item_example(
 
     Args:
         row: an Item with its JPEG.
-        index: item_id -> item_index.
-        dates: item_id -> first time in the log, first click.
+        index: item_index.
+        dates: first time in the log, first click.
         names: of the item's features.
         shards: how many.
     """
     item = Item._make(row)
-    number = index[item.item_id]
+    (number,) = index.get(item.item_id) or (0,)
+    first_seen, _ = dates.get(item.item_id) or (-1, -1)
     record = example(
         {
             "item_index": number,
@@ -144,7 +151,7 @@ def item_example(
             "image": item.image,
             "title": item.title,
             "category": item.category,
-            "first_seen": dates[item.item_id][0] if item.item_id in dates else -1,
+            "first_seen": first_seen,
             **dict(zip(names, item.features, strict=True)),
         }
     )

@@ -16,11 +16,10 @@ from itertools import accumulate
 
 import apache_beam as beam
 
-from tfrec_vis.prepare.cuts import next_cut
+from tfrec_vis.prepare.cuts import DAY, next_cut
 from tfrec_vis.prepare.hashing import stable_hash
 from tfrec_vis.prepare.validate import Row
 
-DAY = 86_400
 Click = tuple[int, str, str]
 """(timestamp, item_id, user_id)"""
 
@@ -61,6 +60,22 @@ class SampleClicks(beam.CombineFn):
     ) -> tuple[int, list[Click]]:
         count, sample = accumulator
         return count, sorted(click for _, click in heapq.nsmallest(self.size, sample))
+
+
+def thin(day: tuple[int, list[Click]], days: int, in_all: int) -> tuple[int, list[Click]]:
+    """A day's sample, made small enough for the samples of all days to stay below ``in_all``.
+
+    Args:
+        day: the number of its clicks, and the sample of them.
+        days: how many days there are.
+        in_all: clicks of all days together; each day keeps at least one.
+    """
+    count, sample = day
+    size = max(1, in_all // days)
+    if len(sample) > size:
+        chosen = heapq.nsmallest(size, sample, key=lambda click: stable_hash("thin", *click))
+        sample = sorted(chosen)
+    return count, sample
 
 
 class ClickPool:
@@ -163,10 +178,12 @@ def sample_negatives(
     sampled: list[Row] = []
     for page_id, clicks in pages.items():
         on_page: set[str] = set()
+        cut = -math.inf
         for click in clicks:
-            cut = next_cut(click.timestamp, cuts)
+            if click.timestamp >= cut:
+                cut = next_cut(click.timestamp, cuts)
+                on_page |= {row.item_id for row in clicks if row.timestamp < cut}
             last = min(click.timestamp + window_days * DAY, cut - 1)
-            on_page |= {row.item_id for row in clicks if row.timestamp < cut}
             rng = random.Random(stable_hash("negatives", seed, user, page_id, click.item_id))
             drawn = pool.draw(
                 user,

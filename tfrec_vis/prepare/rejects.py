@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from tfrec_vis.prepare.counts import Count
 from tfrec_vis.prepare.hashing import shard_of
@@ -30,18 +30,13 @@ def reject_shard(reject: Rejected, shards: int) -> tuple[tuple[str, int], Reject
     return (reject[0], shard_of(f"{reject[1]}:{reject[3]}", shards)), reject
 
 
-def reject_lines(rejects: Iterable[Rejected]) -> str:
-    """JSON lines in the order of the file."""
-    return "".join(
-        json.dumps(
-            {
-                "source": source,
-                "line": int(line) if line.isascii() and line.isdigit() else line,
-                "reason": reason,
-                "excerpt": shown,
-            },
-            ensure_ascii=False,
-        )
-        + "\n"
-        for _, source, _, line, reason, shown in sorted(rejects)
-    )
+def reject_line(reject: Rejected) -> str:
+    """The reject as a line of JSON."""
+    _, source, _, line, reason, shown = reject
+    values = {
+        "source": source,
+        "line": int(line) if line.isascii() and line.isdigit() else line,
+        "reason": reason,
+        "excerpt": shown,
+    }
+    return json.dumps(values, ensure_ascii=False) + "\n"

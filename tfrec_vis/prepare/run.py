@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from tfrec_vis.errors import InputError
+from tfrec_vis.prepare.beam_flags import read_beam_flags
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
+from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.manifest import build_manifest
-from tfrec_vis.prepare.pipeline import FACTS, build
+from tfrec_vis.prepare.output import FACTS
+from tfrec_vis.prepare.passes import Passes, Phase
+from tfrec_vis.prepare.pipeline import build
+from tfrec_vis.prepare.previous import Previous
 from tfrec_vis.prepare.schema import schemas
 from tfrec_vis.prepare.settings import PrepareSettings
+from tfrec_vis.prepare.store import Store
 from tfrec_vis.prepare.write import shard_name, write_json, write_text
 from tfrec_vis.sources.source import Source
 
@@ -31,6 +39,8 @@ def prepare(
     out: str | Path,
     settings: PrepareSettings,
     beam_options: Sequence[str] = (),
+    append_to: str | Path | None = None,
+    cuts: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Validates, joins, splits and writes the data as docs/data.md describes.
 
@@ -42,27 +52,47 @@ def prepare(
         out: a folder that does not exist or is empty; renaming it when done is the caller's.
         settings: of the preparation.
         beam_options: flags of Beam; without ``--runner`` everything runs in this process.
+        append_to: prepared data to which the source's are added. Every item keeps its item_index,
+            new ones get the next; the cuts stay.
+        cuts: three timestamps in place of ``splits``, or of the cuts of ``append_to``.
 
     Returns:
         The manifest.
 
     Raises:
-        InputError: nothing usable is in the data, or more than ``max_rejected`` of it is not.
+        InputError: a flag or the cuts are wrong, the source does not fit ``append_to``, nothing
+            usable is in the data, or more than ``max_rejected`` of it is not.
     """
+    runner, options = read_beam_flags(beam_options)
     source.check()
     vocabularies = _vocabulary_names(source)
+    if settings.passes > 1 and not isinstance(runner, FnApiRunner):
+        raise InputError(
+            f"prepare.passes: {settings.passes} passes are for a run on this machine; set it to 1 "
+            f"for {type(runner).__name__}"
+        )
+    previous = None
+    if append_to is not None:
+        previous = Previous(str(append_to))
+        previous.check(source, settings)
+        cuts = previous.cuts if cuts is None else cuts
+    if cuts is not None and (len(cuts) != 3 or not cuts[0] <= cuts[1] < cuts[2]):
+        raise InputError(f"cuts: expected three rising timestamps, got {list(cuts)}")
     folder = str(out)
     if tf.io.gfile.exists(folder) and _visible(tf.io.gfile.listdir(folder)):
         raise InputError(f"{folder}: the folder is not empty; name a new one")
     tf.io.gfile.makedirs(tf.io.gfile.join(folder, "vocabulary"))
     tf.io.gfile.makedirs(tf.io.gfile.join(folder, "schema"))
 
-    options = PipelineOptions(list(beam_options))
-    named = options.view_as(StandardOptions).runner
-    # Beam's own DirectRunner tries Prism first, which downloads a program.
-    runner = FnApiRunner() if named in (None, "DirectRunner") else named
-    with beam.Pipeline(runner=runner, options=options) as pipeline:
-        build(pipeline, source, folder, settings)
+    def run(add: Phase) -> None:
+        with beam.Pipeline(runner=runner, options=options) as pipeline:
+            add(pipeline)
+
+    job = Job(source, folder, settings, previous, None if cuts is None else tuple(cuts))
+    if settings.passes == 1:
+        run(partial(build, job=job))
+    else:
+        _run_passes(job, run)
 
     path = tf.io.gfile.join(folder, FACTS)
     with tf.io.gfile.GFile(path) as file:
@@ -76,6 +106,13 @@ def prepare(
     manifest = build_manifest(folder, source, settings, facts)
     write_json(tf.io.gfile.join(folder, MANIFEST), manifest)
     return manifest
+
+
+def _run_passes(job: Job, run: Callable[[Phase], None]) -> None:
+    # Beside the output, where there is room for it, if that is on this machine.
+    beside = job.out if os.path.isdir(job.out) else None
+    with tempfile.TemporaryDirectory(prefix=".passes-", dir=beside) as store:
+        Passes(job, Store(store)).run(run)
 
 
 def _vocabulary_names(source: Source) -> list[str]:

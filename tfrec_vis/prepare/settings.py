@@ -26,6 +26,10 @@ class PrepareSettings:
         max_pixels: pictures with more pixels than this are rejected before they are decoded.
         jpeg_quality: of the stored pictures, 1 to 100.
         sample_per_day: at most this many clicks of a day are kept to draw un-clicked items from.
+        sample_in_all: at most this many of all days together.
+        max_user_rows: distinct rows of one user; later ones are rejected.
+        passes: parts of the users that a run on one machine works through one after the other,
+            so that one part has to fit into memory; at most ``shards``.
 
     Raises:
         InputError: a setting is out of its range.
@@ -44,6 +48,9 @@ class PrepareSettings:
     max_pixels: int = 50_000_000
     jpeg_quality: int = 95
     sample_per_day: int = 5_000
+    sample_in_all: int = 1_000_000
+    max_user_rows: int = 100_000
+    passes: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", tuple(self.splits))
@@ -57,6 +64,11 @@ class PrepareSettings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"prepare.{name}: expected {low} to {high}, got {value}")
+        if self.passes > self.shards:
+            raise InputError(
+                f"prepare.passes: {self.passes} passes write at least as many files of each kind; "
+                f"set prepare.shards (now {self.shards}) to {self.passes} or more"
+            )
 
 
 _RANGES = (
@@ -72,4 +84,7 @@ _RANGES = (
     ("max_pixels", 1, 178_000_000),
     ("jpeg_quality", 1, 100),
     ("sample_per_day", 1, 1_000_000),
+    ("sample_in_all", 1, 100_000_000),
+    ("max_user_rows", 1, 10_000_000),
+    ("passes", 1, 100_000),
 )

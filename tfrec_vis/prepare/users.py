@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 
-from tfrec_vis.prepare.cuts import split_of
+from tfrec_vis.prepare.cuts import DAY, split_of
 from tfrec_vis.prepare.hashing import shard_of, stable_hash
 from tfrec_vis.prepare.history import ClickHistory
+from tfrec_vis.prepare.item_table import ItemTable
 from tfrec_vis.prepare.items import COUNTS, REJECTS
-from tfrec_vis.prepare.negatives import DAY, Click, ClickPool, sample_negatives
+from tfrec_vis.prepare.negatives import Click, ClickPool, sample_negatives
 from tfrec_vis.prepare.pages import page_records
 from tfrec_vis.prepare.rejects import rejected
 from tfrec_vis.prepare.settings import PrepareSettings
@@ -25,23 +26,24 @@ NEVER = sys.maxsize
 
 
 class ReadInteraction(beam.DoFn):
-    """Raw log rows and the item index -> (user_id, row as a plain tuple)."""
+    """Raw log rows and the item_index (0: rejected) -> (user_id, row as a plain tuple)."""
 
     def __init__(self, timestamp_format: str, has_labels: bool, context: Sequence[str]) -> None:
         self.timestamp_format = timestamp_format
         self.has_labels = has_labels
         self.context = tuple(context)
 
-    def process(self, raw: Any, index: Mapping[str, int]) -> Iterator[Any]:
+    def process(self, raw: Any, index: ItemTable) -> Iterator[Any]:
         try:
             if raw.problem:
                 raise Reject(raw.problem)
             user, row = interaction(
                 raw.values, self.timestamp_format, self.has_labels, self.context
             )
-            if row.item_id not in index:
+            found = index.get(row.item_id)
+            if found is None:
                 raise Reject("unknown_item")
-            if not index[row.item_id]:
+            if found == (0,):
                 raise Reject("item_rejected")
         except Reject as error:
             yield beam.pvalue.TaggedOutput(
@@ -52,17 +54,43 @@ class ReadInteraction(beam.DoFn):
 
 
 class MergeRows(beam.DoFn):
-    """(user, rows) -> (user, distinct rows in time order); a click outweighs its absence."""
+    """(user, rows) -> (user, distinct rows in time order); a click outweighs its absence.
+
+    Of a user's distinct rows the earliest are kept, the others and their copies rejected: never
+    more than twice the limit is held, and what is kept does not depend on what comes later.
+
+    Args:
+        max_rows: the limit.
+    """
+
+    def __init__(self, max_rows: int) -> None:
+        self.max_rows = max_rows
 
     def process(self, element: tuple[str, Iterable[tuple]]) -> Iterator[Any]:
         user, found = element
-        rows = [Row._make(row) for row in found]
-        kept: dict[tuple[int, str, str], Row] = {}
-        for row in sorted(rows, key=lambda row: (-row.clicked, row.context)):
-            kept.setdefault(row[:3], row)
-        yield user, [tuple(kept[key]) for key in sorted(kept)]
-        yield _count("interactions", "kept", number=len(kept))
-        yield _count("interactions", "merged", number=len(rows) - len(kept))
+        rows: dict[tuple[int, str, str], tuple[Row, int]] = {}
+        last: tuple[int, str, str] | None = None
+        for row in map(Row._make, found):
+            key = row[:3]
+            if last is not None and key > last:
+                yield _over_limit(user, row)
+                continue
+            best, copies = rows.get(key, (row, 0))
+            rows[key] = min(best, row, key=lambda row: (-row.clicked, row.context)), copies + 1
+            if len(rows) > 2 * self.max_rows:
+                yield from self._cut(user, rows)
+                last = max(rows)
+        yield from self._cut(user, rows)
+        yield user, [tuple(rows[key][0]) for key in sorted(rows)]
+        yield _count("interactions", "kept", number=len(rows))
+        copies = sum(copies for _, copies in rows.values())
+        yield _count("interactions", "merged", number=copies - len(rows))
+
+    def _cut(self, user: str, rows: dict[tuple[int, str, str], tuple[Row, int]]) -> Iterator[Any]:
+        for key in sorted(rows)[self.max_rows :]:
+            row, copies = rows.pop(key)
+            for _ in range(copies):
+                yield _over_limit(user, row)
 
 
 class SplitUser(beam.DoFn):
@@ -84,8 +112,8 @@ class SplitUser(beam.DoFn):
         element: tuple[str, list[tuple]],
         cuts: Sequence[int],
         pool: ClickPool,
-        index: Mapping[str, int],
-        dates: Mapping[str, tuple[int, int]],
+        index: ItemTable,
+        dates: ItemTable,
     ) -> Iterator[Any]:
         if not cuts:
             return
@@ -108,17 +136,20 @@ class SplitUser(beam.DoFn):
             counts["negatives", "written"] = len(sampled)
             rows = sorted([*rows, *sampled])
         shard = shard_of(user, settings.shards)
-        for order, record in self._pages(user, rows, clicks, cuts[0], index, counts):
+        items = {row.item_id for row in rows}
+        number = {item: _known(index, item)[0] for item in items}
+        early = {item for item in items if _known(dates, item)[1] < cuts[1]}
+        for order, record in self._pages(user, rows, clicks, cuts[0], number, counts):
             yield ("pages-pretrain", shard), (order, record)
-        for split, order, record in self._impressions(user, rows, clicks, cuts, index, dates):
+        for split, order, record in self._impressions(user, rows, clicks, cuts, number, early):
             yield (f"impressions-{split}", shard), (order, record)
         for row in rows:
             split = split_of(row.timestamp, cuts)
             counts["splits", split, "rows"] += 1
             counts["splits", split, "clicks"] += row.clicked
             counts["splits", split, "users"] = 1
-        for key, number in counts.items():
-            yield _count(*key, number=number)
+        for key, seen in counts.items():
+            yield _count(*key, number=seen)
         for name, value in self._vocabulary(user, rows, cuts[1]):
             yield beam.pvalue.TaggedOutput(VOCABULARY, (name, value))
 
@@ -128,7 +159,7 @@ class SplitUser(beam.DoFn):
         rows: Sequence[Row],
         clicks: ClickHistory,
         cut: int,
-        index: Mapping[str, int],
+        number: Mapping[str, int],
         counts: Counter[tuple[str, ...]],
     ) -> Iterator[tuple[tuple, bytes]]:
         pages: defaultdict[str, list[Row]] = defaultdict(list)
@@ -155,8 +186,8 @@ class SplitUser(beam.DoFn):
                             "user_id": user,
                             "page_id": page_id,
                             "timestamp": page.timestamp,
-                            "history": [index[item] for item in page.history],
-                            "shown": [index[item] for item in page.shown],
+                            "history": [number[item] for item in page.history],
+                            "shown": [number[item] for item in page.shown],
                             "clicked": page.clicked,
                         }
                     ),
@@ -168,8 +199,8 @@ class SplitUser(beam.DoFn):
         rows: Sequence[Row],
         clicks: ClickHistory,
         cuts: Sequence[int],
-        index: Mapping[str, int],
-        dates: Mapping[str, tuple[int, int]],
+        number: Mapping[str, int],
+        early: Collection[str],
     ) -> Iterator[tuple[str, tuple, bytes]]:
         limit = self.settings.max_history
         moment, history = -1, []
@@ -177,20 +208,22 @@ class SplitUser(beam.DoFn):
             if row.timestamp != moment:
                 # One more than stored: the target may be among them.
                 moment, history = row.timestamp, clicks.before(row.timestamp, (), limit + 1)
-            number = index[row.item_id]
+            index = number[row.item_id]
             yield (
                 split_of(moment, cuts),
-                (moment, user, row.page_id, number),
+                (moment, user, row.page_id, index),
                 example(
                     {
                         "user_id": user,
-                        "item_index": number,
+                        "item_index": index,
                         "clicked": row.clicked,
                         "timestamp": moment,
                         "page_id": row.page_id,
-                        "history": [index[item] for item in history if item != row.item_id][:limit],
+                        "history": [number[item] for item in history if item != row.item_id][
+                            :limit
+                        ],
                         "in_pretraining": int(moment < cuts[0]),
-                        "item_seen_in_training": int(dates[row.item_id][1] < cuts[1]),
+                        "item_seen_in_training": int(row.item_id in early),
                         **dict(zip(self.context, row.context, strict=True)),
                     }
                 ),
@@ -242,6 +275,22 @@ def daily_clicks(
         for row in map(Row._make, rows)
         if row.clicked
     ]
+
+
+def _known(table: ItemTable, item_id: str) -> tuple[int, ...]:
+    """The numbers of an item that the log holds."""
+    numbers = table.get(item_id)
+    if numbers is None:
+        raise RuntimeError(f"item {item_id!r} is not in the table")
+    return numbers
+
+
+def _over_limit(user: str, row: Row) -> beam.pvalue.TaggedOutput:
+    """The reject of a row; where it stands in the log is not known any more."""
+    problem = "too_many_rows"
+    values = {"item_id": row.item_id, "timestamp": row.timestamp, "page_id": row.page_id}
+    place = f"user {user}:{row.timestamp}"
+    return beam.pvalue.TaggedOutput(REJECTS, rejected("interactions", place, problem, values))
 
 
 def _count(*key: str, number: int) -> beam.pvalue.TaggedOutput:

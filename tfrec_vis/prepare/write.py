@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -40,7 +41,12 @@ def write_records(path: str, records: Iterable[bytes]) -> None:
 
 def write_text(path: str, text: str) -> None:
     """Writes a UTF-8 file."""
-    _replace(path, lambda part: _write_bytes(part, text.encode()))
+    write_lines(path, [text])
+
+
+def write_lines(path: str, lines: Iterable[str]) -> None:
+    """Writes a UTF-8 file of lines, which end in newlines."""
+    _replace(path, lambda part: _write_bytes(part, (line.encode() for line in lines)))
 
 
 def write_json(path: str, value: Any) -> None:
@@ -48,18 +54,15 @@ def write_json(path: str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def vocabulary_text(values: Iterable[str]) -> str:
-    r"""Sorted distinct values, one a line; backslash, newline and return as \\, \n and \r."""
-    return "".join(_escape(value) + "\n" for value in sorted(set(values)))
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+def vocabulary_line(value: str) -> str:
+    r"""The value with its newline; backslash, newline and return within as \\, \n and \r."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") + "\n"
 
 
 def _replace(path: str, write: Callable[[str], None]) -> None:
     """Writes beside and renames: a worker that tries again leaves one whole file."""
-    part = f"{path}.{os.getpid()}.part"
+    folder, name = os.path.split(path)
+    part = tf.io.gfile.join(folder, f".{name}.{uuid.uuid4().hex}")  # hidden: not in the manifest
     write(part)
     tf.io.gfile.rename(part, path, overwrite=True)
 
@@ -70,6 +73,7 @@ def _write_tfrecord(path: str, records: Iterable[bytes]) -> None:
             writer.write(record)
 
 
-def _write_bytes(path: str, content: bytes) -> None:
+def _write_bytes(path: str, parts: Iterable[bytes]) -> None:
     with tf.io.gfile.GFile(path, "wb") as file:
-        file.write(content)
+        for part in parts:
+            file.write(part)

@@ -20,6 +20,7 @@ def run_recipe(
     only: str | None = None,
     until: str | None = None,
     force: str | None = None,
+    beam_options: Sequence[str] = (),
 ) -> None:
     """Runs the stages that are not done yet.
 
@@ -29,6 +30,7 @@ def run_recipe(
         only: this stage alone; those before it must be done.
         until: the last stage to run.
         force: a stage to run again although it is done.
+        beam_options: flags of Beam for ``prepare``; they change nothing about its output.
 
     Raises:
         InputError: an unknown stage, a stage that is missing for ``only``, or bad input.
@@ -37,7 +39,7 @@ def run_recipe(
         if name is not None and name not in STAGES:
             raise InputError(f"{option} {name}: unknown stage; known: {', '.join(STAGES)}")
     _make_deterministic()
-    stages = build_stages(recipe, work)
+    stages = build_stages(recipe, work, beam_options)
     if only is not None:
         _check_needs(stages, only, work)
         wanted = {"evaluate", "report"} if only == "evaluate" else {only}

@@ -33,16 +33,16 @@ from tfrec_vis.workflow.export import export_models
 from tfrec_vis.workflow.stage import Stage
 
 
-def build_stages(recipe: Recipe, work: Path) -> list[Stage]:
+def build_stages(recipe: Recipe, work: Path, beam_options: Sequence[str] = ()) -> list[Stage]:
     """All stages of a recipe in order; several of them may be called "embed"."""
     source = sources.create(recipe.source, str(recipe.folder))
     check_truth(recipe.evaluate)
     prepared = Stage(
         "prepare",
         work / "prepared",
-        [recipe.source, asdict(recipe.prepare), _identity(source.files())],
+        [recipe.source, asdict(replace(recipe.prepare, passes=1)), _identity(source.files())],
         [],
-        lambda out: _prepare(recipe, out),
+        lambda out: _prepare(recipe, out, beam_options),
     )
     run = recipe.pretrain
     pretrained = Stage(
@@ -99,8 +99,9 @@ def write_report(work: Path, stages: Sequence[Stage]) -> None:
     print(f"report: {work / 'report.html'} and {work / 'report.json'}", flush=True)
 
 
-def _prepare(recipe: Recipe, out: Path) -> None:
-    manifest = prepare(sources.create(recipe.source, str(recipe.folder)), out, recipe.prepare)
+def _prepare(recipe: Recipe, out: Path, beam_options: Sequence[str]) -> None:
+    source = sources.create(recipe.source, str(recipe.folder))
+    manifest = prepare(source, out, recipe.prepare, beam_options)
     for what in ("interactions", "items"):
         print(f"  {what}: {_counts(manifest[what])}", flush=True)
 

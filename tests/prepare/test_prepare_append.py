@@ -1,0 +1,126 @@
+"""Adding a day and items gives what preparing all at once with the same cuts gives."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from prepare_cases import DAY, MemorySource, catalogue, random_log, read, rejects
+
+from tfrec_vis.errors import InputError
+from tfrec_vis.prepare import PrepareSettings, prepare
+
+SETTINGS = PrepareSettings(shards=2, max_history=6, image_size=16)
+STEMS = ("pages-pretrain", "impressions-train", "impressions-validation", "impressions-test")
+
+
+def by_item_id(folder):
+    """Records with item_ids in place of numbers, the items, and the number of each item."""
+    items = read(folder, "items")
+    names = {item["item_index"]: item["item_id"] for item in items}
+    records = {}
+    for stem in STEMS:
+        records[stem] = Counter()
+        for record in read(folder, stem):
+            for key in ("history", "shown"):
+                if key in record:
+                    record[key] = tuple(names[number] for number in record[key])
+            if "item_index" in record:
+                record["item_index"] = names[record["item_index"]]
+            record["clicked"] = str(record["clicked"])
+            records[stem][tuple(sorted(record.items()))] += 1
+    by_id = {item["item_id"]: {**item, "item_index": 0} for item in items}
+    return records, by_id, {name: number for number, name in names.items()}
+
+
+def words(folder):
+    return {path.name: path.read_text() for path in (folder / "vocabulary").iterdir()}
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["labelled", "clicks only"])
+def grown(request, tmp_path_factory):
+    """A preparation, what is added, and all of it prepared at once with the same cuts."""
+    labels = request.param
+    folder = tmp_path_factory.mktemp("grown")
+    items = catalogue(40)
+    new_items, old_items = items[::4], [item for n, item in enumerate(items) if n % 4]
+    log = random_log(7, items=40, labels=labels)
+    new_names = {item["item_id"] for item in new_items}
+    old_log = [row for row in log if row["item_id"] not in new_names]
+    old_log += [{**old_log[0], "timestamp": "soon"}] * 2
+    new_log = [
+        {**row, "timestamp": str(int(row["timestamp"]) + 12 * DAY)}
+        for row in random_log(8, items=40, span=DAY, rows=80, labels=labels)
+    ]
+    new_log += [{**new_log[0], "item_id": "nowhere"}, old_log[1], {**old_log[2], "device": "other"}]
+    new_items = [*new_items, {"item_id": "broken", "image": b"x"}]
+    base = folder / "base"
+    before = prepare(MemorySource(old_log, old_items, labels), base, SETTINGS)
+    source = MemorySource(old_log + new_log, old_items + new_items, labels)
+    whole = folder / "whole"
+    at_once = prepare(source, whole, SETTINGS, cuts=before["cuts"])
+    return labels, base, before, (new_log, new_items), whole, at_once
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_append_gives_what_all_at_once_gives(grown, tmp_path, passes):
+    labels, base, before, added, whole, at_once = grown
+    out = tmp_path / "out"
+    settings = replace(SETTINGS, passes=passes)
+    manifest = prepare(MemorySource(*added, labels), out, settings, append_to=base)
+    found, items, numbers = by_item_id(out)
+    expected, expected_items, _ = by_item_id(whole)
+    assert found == expected and items == expected_items
+    _, _, numbers_before = by_item_id(base)
+    assert numbers_before.items() <= numbers.items()
+    assert sorted(numbers.values()) == list(range(1, len(numbers) + 1))
+    new = sorted(set(numbers) - set(numbers_before))
+    assert [numbers[name] for name in new] == list(range(len(numbers_before) + 1, len(numbers) + 1))
+    assert words(out) == words(whole)
+    for key in ("interactions", "items", "cuts", "splits", "negatives", "item_count"):
+        assert manifest[key] == at_once[key]
+    assert manifest["cuts"] == before["cuts"]
+    assert manifest["interactions"]["rejected"] == {"bad_timestamp": 2, "unknown_item": 1}
+    assert len(rejects(out, "interactions")) == 3 and len(rejects(out, "items")) == 1
+    assert manifest["splits"]["test"]["clicks"] > before["splits"]["test"]["clicks"]
+
+
+def test_all_rows_again_change_no_record(grown, tmp_path):
+    """A wildcard that still holds the old files."""
+    labels, _, _, added, whole, _ = grown
+    out = tmp_path / "out"
+    prepare(MemorySource(*added, labels), out, SETTINGS, append_to=whole)
+    assert by_item_id(out) == by_item_id(whole)
+
+
+def test_cuts_can_be_moved(grown, tmp_path):
+    labels, base, before, added, *_ = grown
+    cuts = [cut + DAY for cut in before["cuts"]]
+    out = tmp_path / "out"
+    manifest = prepare(MemorySource(*added, labels), out, SETTINGS, append_to=base, cuts=cuts)
+    assert manifest["cuts"] == cuts
+    assert all(row["timestamp"] >= cuts[2] for row in read(out, "impressions-test"))
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"settings": replace(SETTINGS, image_size=32)}, "prepare.image_size 16, not 32"),
+        ({"features": ("colour",)}, "item_features"),
+        ({"context": ()}, "context_features"),
+        ({"other_labels": True}, "labels"),
+        ({"cuts": [3, 2, 1]}, "three rising timestamps"),
+        ({"base": "nothing"}, "no prepared data to append to"),
+    ],
+)
+def test_what_does_not_fit(grown, tmp_path, change, words):
+    labels, base, _, added, *_ = grown
+    if "base" in change:
+        base = tmp_path / change["base"]
+    kind = {name: change[name] for name in ("features", "context") if name in change}
+    source = MemorySource(*added, labels != ("other_labels" in change), **kind)
+    settings, cuts = change.get("settings", SETTINGS), change.get("cuts")
+    with pytest.raises(InputError, match=words) as error:
+        prepare(source, tmp_path / "out", settings, append_to=base, cuts=cuts)
+    assert "\n" not in str(error.value)
