@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -142,6 +143,29 @@ def test_flags_of_beam(call: Call, shop: Path) -> None:
     assert code == 0 and "done in" in out, error
     code, out, _ = call("prepare", recipe)
     assert code == 0 and "unchanged, skipped" in out  # where it ran does not matter
+
+
+def test_append(call: Call, shop: Path) -> None:
+    recipe = edited(shop, prepare={"image_size": 32})
+    assert "prepare without --append first" in refusal(call, "prepare", recipe, "--append")
+    assert "--cuts goes with --append" in refusal(call, "prepare", recipe, "--cuts", "1,2,3")
+    assert "is no time" in refusal(call, "prepare", recipe, "--append", "--cuts", "1,2,soon")
+    header, *rows = (shop / "log.csv").read_text().splitlines(keepends=True)
+    at = header.rstrip().split(",").index("timestamp")
+    rows.sort(key=lambda row: int(row.split(",")[at]))
+    (shop / "log.csv").write_text("".join([header, *rows[:-50]]))
+    assert call("prepare", recipe)[0] == 0
+    prepared = Path("runs/recipe/prepared/manifest.json")
+    before = json.loads(prepared.read_text())
+    (shop / "log.csv").write_text("".join([header, *rows[-50:]]))
+    cuts = [cut + 1 for cut in before["cuts"]]
+    moved = ("--cuts", ",".join(map(str, cuts)))
+    code, out, error = call("prepare", recipe, "--append", *moved)
+    assert code == 0 and "done in" in out, error
+    after = json.loads(prepared.read_text())
+    assert after["interactions"]["read"] == len(rows) and after["cuts"] == cuts
+    code, out, _ = call("prepare", recipe, "--append")
+    assert code == 0 and "unchanged, skipped" in out
 
 
 @pytest.mark.parametrize("command", ["pretrain", "embed", "evaluate", "export", "report"])

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import typer  # noqa: E402
 
 from tfrec_vis.errors import InputError  # noqa: E402
+
+if TYPE_CHECKING:
+    from tfrec_vis.workflow import PrepareOptions
 
 app = typer.Typer(
     help="Visual recommendation for TensorFlow: from logs and photos to a measured CTR gain.",
@@ -83,7 +85,7 @@ def _run(
     only: str | None = None,
     until: str | None = None,
     force: str | None = None,
-    beam_options: Sequence[str] = (),
+    preparation: PrepareOptions | None = None,
 ) -> None:
     from tfrec_vis.data import PreparedDataError
     from tfrec_vis.recipes import load_recipe
@@ -93,7 +95,7 @@ def _run(
     folder = work or Path("runs") / loaded.name
     try:
         with locked(folder):
-            run_recipe(loaded, folder, only, until, force, beam_options)
+            run_recipe(loaded, folder, only, until, force, preparation)
     except PreparedDataError as error:
         raise InputError(str(error)) from error
 
@@ -126,10 +128,23 @@ def prepare(
         str | None,
         typer.Option(help="Beam runner; further flags of Beam come after --.", metavar="NAME"),
     ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add the source's rows and items to what is prepared.")
+    ] = False,
+    cuts: Annotated[
+        str | None,
+        typer.Option(
+            help="With --append: move the cuts to three times (seconds, or ISO 8601).",
+            metavar="T1,T2,T3",
+        ),
+    ] = None,
 ) -> None:
     """Logs and photos to TFRecords."""
+    from tfrec_vis.workflow import PrepareOptions
+
     flags = [f"--runner={runner}"] if runner else []
-    _run(recipe, work, settings, only="prepare", beam_options=flags + (beam or []))
+    options = PrepareOptions.parse(flags + (beam or []), append, cuts)
+    _run(recipe, work, settings, only="prepare", preparation=options)
 
 
 @app.command()

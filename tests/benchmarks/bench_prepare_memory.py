@@ -71,7 +71,8 @@ def measure(count: int, passes: int) -> dict:
     with tempfile.TemporaryDirectory() as name:
         write_shop(Path(name), count)
         command = [sys.executable, __file__, "--one", name, str(passes)]
-        ended = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+        here = {**os.environ, "PYTHONPATH": str(ROOT)}
+        ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=here)
         return json.loads(ended.stdout.splitlines()[-1])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tfrec_vis.errors import InputError
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.workflow.fits import check_fits
+from tfrec_vis.workflow.prepare_options import PrepareOptions
 from tfrec_vis.workflow.stage import Stage
 from tfrec_vis.workflow.stages import build_stages, write_report
 
@@ -20,7 +21,7 @@ def run_recipe(
     only: str | None = None,
     until: str | None = None,
     force: str | None = None,
-    beam_options: Sequence[str] = (),
+    preparation: PrepareOptions | None = None,
 ) -> None:
     """Runs the stages that are not done yet.
 
@@ -30,7 +31,7 @@ def run_recipe(
         only: this stage alone; those before it must be done.
         until: the last stage to run.
         force: a stage to run again although it is done.
-        beam_options: flags of Beam for ``prepare``; they change nothing about its output.
+        preparation: how ``prepare`` is run.
 
     Raises:
         InputError: an unknown stage, a stage that is missing for ``only``, or bad input.
@@ -39,7 +40,10 @@ def run_recipe(
         if name is not None and name not in STAGES:
             raise InputError(f"{option} {name}: unknown stage; known: {', '.join(STAGES)}")
     _make_deterministic()
-    stages = build_stages(recipe, work, beam_options)
+    preparation = preparation or PrepareOptions()
+    stages = build_stages(recipe, work, preparation)
+    if preparation.cuts is not None:
+        force = "prepare"  # new cuts are something new to do
     if only is not None:
         _check_needs(stages, only, work)
         wanted = {"evaluate", "report"} if only == "evaluate" else {only}

@@ -30,11 +30,15 @@ from tfrec_vis.pretraining import load, train
 from tfrec_vis.pretraining.train import build_encoder
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.workflow.export import export_models
+from tfrec_vis.workflow.prepare_options import PrepareOptions
 from tfrec_vis.workflow.stage import Stage
 
 
-def build_stages(recipe: Recipe, work: Path, beam_options: Sequence[str] = ()) -> list[Stage]:
+def build_stages(
+    recipe: Recipe, work: Path, preparation: PrepareOptions | None = None
+) -> list[Stage]:
     """All stages of a recipe in order; several of them may be called "embed"."""
+    options = preparation or PrepareOptions()
     source = sources.create(recipe.source, str(recipe.folder))
     check_truth(recipe.evaluate)
     prepared = Stage(
@@ -42,7 +46,7 @@ def build_stages(recipe: Recipe, work: Path, beam_options: Sequence[str] = ()) -
         work / "prepared",
         [recipe.source, asdict(replace(recipe.prepare, passes=1)), _identity(source.files())],
         [],
-        lambda out: _prepare(recipe, out, beam_options),
+        lambda out: _prepare(recipe, out, work / "prepared", options),
     )
     run = recipe.pretrain
     pretrained = Stage(
@@ -99,9 +103,10 @@ def write_report(work: Path, stages: Sequence[Stage]) -> None:
     print(f"report: {work / 'report.html'} and {work / 'report.json'}", flush=True)
 
 
-def _prepare(recipe: Recipe, out: Path, beam_options: Sequence[str]) -> None:
+def _prepare(recipe: Recipe, out: Path, existing: Path, options: PrepareOptions) -> None:
     source = sources.create(recipe.source, str(recipe.folder))
-    manifest = prepare(source, out, recipe.prepare, beam_options)
+    append_to = existing if options.append else None
+    manifest = prepare(source, out, recipe.prepare, options.beam, append_to, options.cuts)
     for what in ("interactions", "items"):
         print(f"  {what}: {_counts(manifest[what])}", flush=True)
 
