@@ -25,6 +25,7 @@ from tfrec_vis.prepare.items import (
 )
 from tfrec_vis.prepare.negatives import ClickPool, SampleClicks
 from tfrec_vis.prepare.rejects import Rejected, reject_count, reject_lines, reject_shard
+from tfrec_vis.prepare.schema import WriteSchemas
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.users import (
     VOCABULARY,
@@ -56,7 +57,7 @@ def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSe
     Args:
         pipeline: to add to.
         source: raw interactions and catalogue.
-        out: folder, which exists and holds ``vocabulary``.
+        out: folder, which exists and holds ``vocabulary`` and ``schema``.
         settings: of the preparation.
     """
     shards = settings.shards
@@ -111,16 +112,21 @@ def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSe
     )
 
     # What is written.
-    _ = (
+    written_items = (
         items.main
         | beam.Map(item_example, index, dates, source.item_features, shards)
         | "items by shard" >> beam.GroupByKey()
         | "write items" >> beam.Map(_write_shard, out, shards)
     )
-    _ = (
+    written_records = (
         split.main
         | "records by shard" >> beam.GroupByKey()
         | "write records" >> beam.Map(_write_shard, out, shards)
+    )
+    _ = (
+        [written_items, written_records]
+        | "written" >> beam.Flatten()
+        | WriteSchemas(out, source.item_features, source.context_features)
     )
     words = items.main | "item words" >> beam.FlatMap(item_vocabulary, source.item_features)
     _ = (
@@ -185,10 +191,11 @@ def _one(_: Any, key: tuple[str, str]) -> tuple[tuple[str, str], tuple[int, None
 
 def _write_shard(
     element: tuple[tuple[str, int], Iterable[tuple[Any, bytes]]], out: str, shards: int
-) -> None:
+) -> str:
     (stem, shard), records = element
     path = tf.io.gfile.join(out, shard_name(stem, "tfrecord", shard, shards))
     write_records(path, (record for _, record in sorted(records)))
+    return path
 
 
 def _write_rejects(

@@ -18,7 +18,6 @@ from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
 from tfrec_vis.prepare.manifest import build_manifest
 from tfrec_vis.prepare.pipeline import FACTS, build
-from tfrec_vis.prepare.schema import schemas
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.write import shard_name, write_json, write_text
 from tfrec_vis.sources.source import Source
@@ -71,8 +70,6 @@ def prepare(
     facts.check(settings)
 
     _write_missing(folder, settings.shards, vocabularies)
-    for name, text in schemas(source.item_features, source.context_features).items():
-        write_text(tf.io.gfile.join(folder, "schema", f"{name}.pbtxt"), text)
     manifest = build_manifest(folder, source, settings, facts)
     write_json(tf.io.gfile.join(folder, MANIFEST), manifest)
     return manifest
