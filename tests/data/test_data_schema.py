@@ -34,6 +34,10 @@ def columns(
 
 def test_what_fits():
     assert find_misfit(columns(), SCHEMA) is None
+    unbounded = text_format.Parse(
+        'feature { name: "shown" value_count { min: 1 } }', schema_pb2.Schema()
+    )
+    assert find_misfit(columns(), unbounded) is None
     nothing = {"clicked": np.empty(0, int), "shown": (np.empty(0, int), np.zeros(1, int))}
     assert find_misfit(nothing, SCHEMA) is None
 

@@ -47,9 +47,12 @@ def find_misfit(columns: dict[str, Any], schema: schema_pb2.Schema) -> tuple[int
             values, splits = column
             lengths = np.diff(splits)
             if feature.HasField("value_count"):
-                low, high = feature.value_count.min, feature.value_count.max
-                outside = (lengths < low) | (lengths > high)
-                found += _first(outside, feature.name, f"{low} to {high} values", lengths)
+                count = feature.value_count
+                outside = lengths < count.min
+                if count.HasField("max"):
+                    outside |= lengths > count.max
+                expected = f"{count.min} to {count.max or 'any number of'} values"
+                found += _first(outside, feature.name, expected, lengths)
             owner = np.repeat(np.arange(len(lengths)), lengths)
         else:
             values, owner = column, np.arange(len(column))
