@@ -113,9 +113,36 @@ def run(
 
 
 @app.command()
-def prepare(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+def prepare(
+    recipe: RecipeFile,
+    work: Work = None,
+    settings: Settings = None,
+    validate_against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Then name drift and skew against this older prepared folder (tfx extra).",
+            metavar="OLD",
+        ),
+    ] = None,
+) -> None:
     """Logs and photos to TFRecords."""
+    if validate_against is None:
+        _run(recipe, work, settings, only="prepare")
+        return
+    from tfrec_vis.prepare.drift import check_comparable, compare_prepared
+
+    prepared = (work or Path("runs") / recipe.stem) / "prepared"
+    check_comparable(validate_against, prepared)
     _run(recipe, work, settings, only="prepare")
+    found = compare_prepared(validate_against, prepared)
+    for finding in found:
+        print(f"{finding.kind}: {finding.records}: {finding.feature}: {finding.problem}")
+    if found:
+        raise InputError(
+            f"{prepared} is written, but is unlike {validate_against} in {len(found)} points, "
+            "named above"
+        )
+    print(f"no drift or skew against {validate_against}")
 
 
 @app.command()
