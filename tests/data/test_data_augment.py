@@ -75,4 +75,4 @@ def test_keras_cv_is_imported_only_when_asked(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_cv", None)
     augmentation(lambda pictures: pictures, 8)
     with pytest.raises(ImportError):
-        augmentation("randaugment", 8)
+        augmentation("crop_and_color", 8)

@@ -9,23 +9,19 @@ from typing import Any
 import tensorflow as tf
 
 Augment = Callable[..., tf.Tensor]
-PRESETS = ("crop_and_color", "randaugment")
+PRESETS = ("crop_and_color",)
 _WHITE = 255
 
 
 def augmentation(augment: str | Augment, image_size: int) -> Callable[..., tf.Tensor]:
     """Makes a preset or a callable into a function of (pictures, seed).
 
-    Presets, from keras-cv (imported only here, which takes seconds):
+    The preset ``"crop_and_color"`` is made of keras-cv layers (imported only here, which takes
+    seconds): crops of 60 to 100 % of the area with sides 3:4 to 4:3, resized, then brightness,
+    contrast, saturation and hue.
 
-    - ``"crop_and_color"``: crops of 60 to 100 % of the area with sides 3:4 to 4:3, resized, then
-      brightness, contrast, saturation and hue.
-    - ``"randaugment"``: two operations of RandAugment at magnitude 0.3 for each picture.
-
-    keras-cv's layers draw from generators of their own: the pictures of a batch differ from run
-    to run unless ``tf.random.set_seed`` and ``tf.config.experimental.enable_op_determinism`` are
-    called, and a resumed epoch does not repeat them. A callable with a parameter ``seed`` is
-    given the batch's own seed and can be replayed.
+    keras-cv's layers draw from generators of their own, so their pictures are others in each run.
+    A callable with a parameter ``seed`` is given the batch's own seed and can be replayed.
 
     Args:
         augment: a preset's name, or a callable: uint8 [u, size, size, 3] -> numbers of the same
@@ -65,11 +61,10 @@ def _preset(name: str, image_size: int) -> Augment:
     import keras_cv
 
     side = (0, _WHITE)
-    if name == "randaugment":
-        return keras_cv.layers.RandAugment(side, augmentations_per_image=2, magnitude=0.3)
     crop = keras_cv.layers.RandomCropAndResize(
         (image_size, image_size), crop_area_factor=(0.6, 1.0), aspect_ratio_factor=(3 / 4, 4 / 3)
     )
+    crop.auto_vectorize = False  # it cannot be vectorized, and would warn of each operation
     color = keras_cv.layers.RandomColorJitter(
         side,
         brightness_factor=0.2,
