@@ -138,13 +138,40 @@ def prepare(
             metavar="T1,T2,T3",
         ),
     ] = None,
+    validate_against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Then name drift and skew against this older prepared folder (tfx extra).",
+            metavar="OLD",
+        ),
+    ] = None,
 ) -> None:
     """Logs and photos to TFRecords."""
     from tfrec_vis.workflow import PrepareOptions
 
     flags = [f"--runner={runner}"] if runner else []
     options = PrepareOptions.parse(flags + (beam or []), append, cuts)
+    prepared = (work or Path("runs") / recipe.stem) / "prepared"
+    if validate_against is not None:
+        from tfrec_vis.prepare.drift import check_comparable
+
+        check_comparable(validate_against, prepared)
     _run(recipe, work, settings, only="prepare", preparation=options)
+    if validate_against is not None:
+        _name_drift(validate_against, prepared)
+
+
+def _name_drift(old: Path, new: Path) -> None:
+    from tfrec_vis.prepare.drift import compare_prepared
+
+    found = compare_prepared(old, new)
+    for finding in found:
+        print(f"{finding.kind}: {finding.records}: {finding.feature}: {finding.problem}")
+    if found:
+        raise InputError(
+            f"{new} is written, but is unlike {old} in {len(found)} points, named above"
+        )
+    print(f"no drift or skew against {old}")
 
 
 @app.command()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,49 +107,3 @@ def test_no_manifest(prepared_shop, tmp_path):
     (tmp_path / "manifest.json").write_text('{"settings": ')
     with pytest.raises(PreparedDataError, match="is not prepared data"):
         read_manifest(tmp_path)
-
-
-@pytest.fixture
-def copy(prepared_shop, tmp_path):
-    return shutil.copytree(prepared_shop, tmp_path / "prepared")
-
-
-READERS = {
-    "items": read_items,
-    "pages-pretrain": read_pages,
-    "impressions-train": lambda prepared: read_impressions(prepared, "train"),
-}
-
-
-@pytest.mark.parametrize("stem", READERS)
-def test_missing_shards(copy, stem):
-    shards = sorted(copy.glob(f"{stem}-*.tfrecord"))
-    assert len(shards) == 2
-    shards[0].unlink()
-    with pytest.raises(PreparedDataError, match=f"{stem}.* 1 of 2 shards.*prepare it again"):
-        READERS[stem](copy)
-    shards[1].unlink()
-    with pytest.raises(PreparedDataError, match=f"{stem}.* 0 of 2 shards.*prepare it again"):
-        READERS[stem](copy)
-
-
-@pytest.mark.parametrize("stem", READERS)
-@pytest.mark.parametrize("damage", ["cut short", "changed"])
-def test_damaged_shards_are_named(copy, stem, damage):
-    shard = max(copy.glob(f"{stem}-*.tfrecord"), key=lambda path: path.stat().st_size)
-    data = bytearray(shard.read_bytes())
-    if damage == "cut short":
-        del data[len(data) // 2 :]
-    else:
-        data[len(data) // 2] ^= 0xFF
-    shard.write_bytes(data)
-    with pytest.raises(PreparedDataError, match=f"{shard.name} is damaged .*prepare it again"):
-        READERS[stem](copy)
-
-
-def test_records_of_another_kind(copy):
-    shard = sorted(copy.glob("items-*.tfrecord"))[0]
-    with tf.io.TFRecordWriter(str(shard)) as writer:
-        writer.write(tf.train.Example().SerializeToString())
-    with pytest.raises(PreparedDataError, match=f"{shard.name} is damaged"):
-        read_items(copy)

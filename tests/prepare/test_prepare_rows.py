@@ -1,4 +1,4 @@
-"""Single values: times, ids, labels, histories, cuts, pages, vocabularies, schemas."""
+"""Single values: times, ids, labels, histories, cuts, pages, vocabularies."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ import random
 from collections import defaultdict
 
 import pytest
-import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 
-from tfrec_vis.data.records import impression_record, item_record, page_record
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare import PrepareSettings
 from tfrec_vis.prepare.cuts import find_cuts
 from tfrec_vis.prepare.history import ClickHistory
 from tfrec_vis.prepare.pages import page_records
-from tfrec_vis.prepare.schema import schemas
 from tfrec_vis.prepare.validate import Reject, Row, clicked, interaction, timestamp
 from tfrec_vis.prepare.write import vocabulary_line
 
@@ -114,24 +109,6 @@ def test_seed_decides_pages():
 def test_vocabulary_has_one_value_a_line():
     words = ["b", "a\nb", "a\\nb", "ü"]
     assert [vocabulary_line(word) for word in words] == ["b\n", "a\\nb\n", "a\\\\nb\n", "ü\n"]
-
-
-@pytest.mark.parametrize(
-    "name, spec",
-    [
-        ("items", item_record(("brand",))),
-        ("pages", page_record()),
-        ("impressions", impression_record(("device",))),
-    ],
-)
-def test_schemas_describe_the_records(name, spec):
-    text = schemas(("brand",), ("device",))[name]
-    schema = text_format.Parse(text, schema_pb2.Schema())
-    assert [feature.name for feature in schema.feature] == list(spec)
-    for feature in schema.feature:
-        column = spec[feature.name]
-        assert (feature.type == schema_pb2.BYTES) == (column.dtype == tf.string)
-        assert feature.HasField("shape") == isinstance(column, tf.io.FixedLenFeature)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ from tfrec_vis.data.items import Items, items, read_items
 from tfrec_vis.data.manifest import PreparedDataError, read_manifest
 from tfrec_vis.data.pages import Pages, pages, read_pages
 from tfrec_vis.data.records import impression_record, item_record, page_record
+from tfrec_vis.data.shards import SkippedShardWarning
 
 __all__ = [
     "Impressions",
     "Items",
     "Pages",
     "PreparedDataError",
+    "SkippedShardWarning",
     "decode_letterboxed",
     "decode_letterboxed_batch",
     "impression_record",

@@ -1,6 +1,8 @@
-"""Which pages go together into a batch."""
+"""Which pages or rows go together into a batch."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -36,3 +38,24 @@ def plan_batches(
     order = np.lexsort((random.permutation(pages), rank))
     batches = [np.sort(order[first::count]) for first in range(count)]
     return [batches[i] for i in random.permutation(count)]
+
+
+def plan_rows(
+    rows: np.ndarray, batch_size: int, seed: int | None
+) -> Callable[[int], list[np.ndarray]]:
+    """The batches of an epoch of plain rows.
+
+    Args:
+        rows: row numbers, in the order of an unshuffled epoch.
+        batch_size: rows in a batch; the last one has what is left.
+        seed: shuffles the rows anew for each epoch; None keeps their order.
+
+    Returns:
+        epoch -> row numbers of each batch; a pure function.
+    """
+
+    def plan(epoch: int) -> list[np.ndarray]:
+        order = rows if seed is None else np.random.default_rng([seed, epoch]).permutation(rows)
+        return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+
+    return plan

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfrec_vis.data.images import decode_letterboxed
-from tfrec_vis.data.manifest import PreparedDataError, read_columns, read_manifest
+from tfrec_vis.data.batch_plan import plan_rows
+from tfrec_vis.data.batches import numbered_batches
+from tfrec_vis.data.images import decode_letterboxed_batch
+from tfrec_vis.data.manifest import PreparedDataError, read_manifest
 from tfrec_vis.data.records import item_record
+from tfrec_vis.data.shards import OnDamage, read_columns
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Items:
         title, category: str object [items + 1].
         features: declared features by name, str object [items + 1].
         first_seen: int64 [items + 1], seconds; -1 where the log never shows the item.
+        skipped: names of damaged shards that were left out; their items are empty rows.
     """
 
     item_id: np.ndarray
@@ -31,25 +35,34 @@ class Items:
     category: np.ndarray
     features: dict[str, np.ndarray]
     first_seen: np.ndarray
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.item_id)
 
 
-def read_items(prepared: str | Path) -> Items:
+def read_items(prepared: str | Path, on_damage: OnDamage = "raise") -> Items:
     """Reads the catalogue of a prepared folder.
 
+    Args:
+        prepared: folder that ``prepare`` wrote.
+        on_damage: ``"raise"``, or ``"skip"``: damaged shards are left out with a warning.
+
     Raises:
-        PreparedDataError: not prepared data, or damaged.
+        PreparedDataError: not prepared data, or damaged: names the shard, the record, the mend.
     """
-    names = read_manifest(prepared)["item_features"]
-    columns = read_columns(prepared, "items-*.tfrecord", item_record(names))
+    manifest = read_manifest(prepared)
+    names, count = manifest["item_features"], manifest["item_count"]
+    columns = read_columns(prepared, "items", item_record(names), count, on_damage)
     index = columns["item_index"]
-    if not np.array_equal(np.sort(index), np.arange(1, len(index) + 1)):
-        raise PreparedDataError(f"{prepared}: a shard of items is missing; prepare it again")
+    whole = len(index) == count or columns.skipped
+    if not whole or len(np.unique(index)) < len(index) or index.max(initial=0) > count:
+        raise PreparedDataError(
+            f"{prepared}: item_index does not run from 1 to {count}; prepare it again"
+        )
 
     def by_index(values: np.ndarray, none: object) -> np.ndarray:
-        table = np.full(len(index) + 1, none, dtype=values.dtype)
+        table = np.full(count + 1, none, dtype=values.dtype)
         table[index] = values
         return table
 
@@ -64,27 +77,54 @@ def read_items(prepared: str | Path) -> Items:
         category=text("category"),
         features={name: text(name) for name in names},
         first_seen=by_index(columns["first_seen"], -1),
+        skipped=columns.skipped,
     )
 
 
-def items(prepared: str | Path, image_size: int, batch_size: int = 128) -> tf.data.Dataset:
-    """All items in order of ``item_index``, as pictures.
+def items(
+    prepared: str | Path,
+    image_size: int,
+    batch_size: int = 128,
+    shuffle: bool = False,
+    seed: int = 0,
+    first_epoch: int = 0,
+    first_batch: int = 0,
+    epochs: int | None = None,
+    input_context: tf.distribute.InputContext | None = None,
+    on_damage: OnDamage = "raise",
+) -> tf.data.Dataset:
+    """The pictures of the catalogue.
+
+    In order of ``item_index`` unless ``shuffle``: what is computed from them belongs to items.
 
     Args:
         prepared: folder that ``prepare`` wrote.
         image_size: side of the letterboxed pictures, pixels.
-        batch_size: items a batch.
+        batch_size: items a batch; over workers, of all of them together.
+        shuffle: shuffle all items, anew in every epoch.
+        seed: of the shuffle.
+        first_epoch, first_batch, epochs, input_context, on_damage: as for ``pages``.
 
     Returns:
         Batches {item_index int64 [n], image uint8 [n, image_size, image_size, 3]}.
+
+    Raises:
+        PreparedDataError: not prepared data, or damaged.
     """
-    catalogue = read_items(prepared)
-    index = np.arange(1, len(catalogue), dtype=np.int64)
-    images = tf.data.Dataset.from_tensor_slices(tf.constant(list(catalogue.image[1:]), tf.string))
-    images = images.map(
-        lambda one: decode_letterboxed(one, image_size), num_parallel_calls=tf.data.AUTOTUNE
+    catalogue = read_items(prepared, on_damage)
+    index = np.flatnonzero(catalogue.item_id != "")
+    images = tf.constant(list(catalogue.image), tf.string)
+    dataset = numbered_batches(
+        plan_rows(index, batch_size, seed if shuffle else None),
+        -(-len(index) // batch_size),
+        first_epoch,
+        first_batch,
+        epochs,
+        input_context,
     )
-    rows = tf.data.Dataset.zip(
-        {"item_index": tf.data.Dataset.from_tensor_slices(index), "image": images}
-    )
-    return rows.batch(batch_size).prefetch(2)
+
+    def pictures(rows: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
+        decoded = decode_letterboxed_batch(tf.gather(images, rows), image_size)
+        return {"item_index": tf.cast(rows, tf.int64), "image": decoded}
+
+    return dataset.map(pictures, num_parallel_calls=2, deterministic=True).prefetch(2)

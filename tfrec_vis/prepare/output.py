@@ -25,9 +25,9 @@ FACTS = "facts.json"
 """What the pipeline tells its caller: counts and cuts; no part of the prepared data."""
 
 
-def write_shards(records: PCollection, out: str, shards: int, label: str) -> None:
-    """Writes ((record type, shard), (order, record)) as TFRecord files."""
-    _ = (
+def write_shards(records: PCollection, out: str, shards: int, label: str) -> PCollection[str]:
+    """Writes ((record type, shard), (order, record)) as TFRecord files; gives their paths."""
+    return (
         records
         | f"{label} by shard" >> beam.GroupByKey()
         | f"write {label}" >> beam.Map(_write_shard, out, shards)
@@ -66,11 +66,12 @@ def write_facts(counts: PCollection, cuts: PCollection, out: str) -> None:
 
 def _write_shard(
     element: tuple[tuple[str, int], Iterable[tuple[Any, bytes]]], out: str, shards: int
-) -> None:
+) -> str:
     (stem, shard), records = element
     path = tf.io.gfile.join(out, shard_name(stem, "tfrecord", shard, shards))
     in_order = sort_bounded(records, lambda pair: len(pair[1]))
     write_records(path, (record for _, record in in_order))
+    return path
 
 
 def _write_rejects(

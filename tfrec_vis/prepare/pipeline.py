@@ -6,6 +6,7 @@ import apache_beam as beam
 
 from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.output import write_facts, write_rejects, write_shards, write_words
+from tfrec_vis.prepare.schema import WriteSchemas
 from tfrec_vis.prepare.steps import (
     find,
     item_records,
@@ -27,8 +28,15 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     user_records, split_counts, words = split_users(users, found, index, job)
     records, item_words = item_records(items.main, index, found.dates, job)
 
-    write_shards(records, out, shards, "items")
-    write_shards(user_records, out, shards, "users")
+    written = [
+        write_shards(records, out, shards, "items"),
+        write_shards(user_records, out, shards, "users"),
+    ]
+    _ = (
+        written
+        | "written" >> beam.Flatten()
+        | WriteSchemas(job.out, job.source.item_features, job.source.context_features)
+    )
     write_words([words, item_words] | "all words" >> beam.Flatten(), out)
     steps = (items, log, merged)
     rejects = [step.rejects for step in steps] | "all rejects" >> beam.Flatten()

@@ -25,7 +25,6 @@ from tfrec_vis.prepare.output import FACTS
 from tfrec_vis.prepare.passes import Passes, Phase
 from tfrec_vis.prepare.pipeline import build
 from tfrec_vis.prepare.previous import Previous
-from tfrec_vis.prepare.schema import schemas
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.store import Store
 from tfrec_vis.prepare.write import shard_name, write_json, write_text
@@ -101,8 +100,6 @@ def prepare(
     facts.check(settings)
 
     _write_missing(folder, settings.shards, vocabularies)
-    for name, text in schemas(source.item_features, source.context_features).items():
-        write_text(tf.io.gfile.join(folder, "schema", f"{name}.pbtxt"), text)
     manifest = build_manifest(folder, source, settings, facts)
     write_json(tf.io.gfile.join(folder, MANIFEST), manifest)
     return manifest
