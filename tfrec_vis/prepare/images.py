@@ -62,7 +62,8 @@ def shrink_image(data: bytes, size: int, max_pixels: int, quality: int) -> bytes
 
     Transparency is laid over white. TensorFlow decodes JPEG, PNG, GIF (its first frame) and
     BMP, tensorflow-io WebP, TIFF and AVIF; Pillow reads the header and the variants which
-    neither of them reads right (CMYK, transparent GIF or AVIF, BMP with a palette, turned TIFF).
+    neither of them reads right (CMYK, transparent GIF or AVIF, BMP with a palette, turned TIFF,
+    moving WebP or AVIF, of which the first frame is taken).
 
     Args:
         data: the file's content.
@@ -133,7 +134,8 @@ def _decode(data: bytes, header: Image.Image, size: int) -> Image.Image:
         return _picture(tf.io.decode_image(data, channels=3, expand_animations=False))
     if form == "BMP" and int.from_bytes(data[28:30], "little") == 24:
         return _picture(tf.io.decode_bmp(data, channels=3))
-    if form == "WEBP" or (form == "AVIF" and header.mode == "RGB"):
+    moving = getattr(header, "n_frames", 1) > 1
+    if not moving and (form == "WEBP" or (form == "AVIF" and header.mode == "RGB")):
         return _picture(_tensorflow_io(form, data))
     if form == "TIFF" and _orientation(header) == 1:
         rgba = _tensorflow_io(form, data).numpy().astype(np.uint16)

@@ -12,6 +12,7 @@ from apache_beam.transforms import combiners
 
 from tfrec_vis.prepare.counts import add_counts
 from tfrec_vis.prepare.cuts import find_cuts
+from tfrec_vis.prepare.identical import identical_counts, picture_hash
 from tfrec_vis.prepare.items import (
     COUNTS,
     REJECTS,
@@ -24,6 +25,7 @@ from tfrec_vis.prepare.items import (
     item_vocabulary,
 )
 from tfrec_vis.prepare.negatives import ClickPool, SampleClicks
+from tfrec_vis.prepare.period import Period, user_period, widest
 from tfrec_vis.prepare.rejects import Rejected, reject_count, reject_lines, reject_shard
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.users import (
@@ -100,6 +102,7 @@ def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSe
         | "clicks over time" >> combiners.ToList()
         | beam.Map(find_cuts, settings.splits)
     )
+    period = users | "user's period" >> beam.Map(user_period) | beam.CombineGlobally(widest)
     split = users | "split user" >> _outputs(
         SplitUser(settings, source.has_labels, source.context_features),
         COUNTS,
@@ -142,8 +145,15 @@ def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSe
         | "rejects by shard" >> beam.GroupByKey()
         | beam.Map(_write_rejects, out, shards)
     )
+    identical = (
+        items.main
+        | "hash pictures" >> beam.Map(picture_hash)
+        | "items by picture" >> combiners.Count.PerElement()
+        | "identical pictures" >> beam.FlatMap(identical_counts)
+    )
     counts = (
         [
+            identical,
             raw_items | "items read" >> beam.Map(_one, ("items", "read")),
             raw_rows | "interactions read" >> beam.Map(_one, ("interactions", "read")),
             rejects | beam.Map(reject_count),
@@ -156,7 +166,7 @@ def build(pipeline: beam.Pipeline, source: Source, out: str, settings: PrepareSe
         | "add counts" >> beam.CombinePerKey(add_counts)
         | "counts" >> combiners.ToList()
     )
-    _ = counts | beam.Map(_write_facts, AsSingleton(cuts), out)
+    _ = counts | beam.Map(_write_facts, AsSingleton(cuts), AsSingleton(period), out)
 
 
 def _pool(
@@ -204,6 +214,9 @@ def _write_vocabulary(element: tuple[str, Iterable[str]], out: str) -> None:
     write_text(tf.io.gfile.join(out, "vocabulary", f"{name}.txt"), vocabulary_text(values))
 
 
-def _write_facts(counts: Sequence[tuple], cuts: Sequence[int], out: str) -> None:
+def _write_facts(
+    counts: Sequence[tuple], cuts: Sequence[int], period: Period | None, out: str
+) -> None:
     facts = [[list(key), number, example] for key, (number, example) in sorted(counts)]
-    write_json(tf.io.gfile.join(out, FACTS), {"cuts": list(cuts), "counts": facts})
+    path = tf.io.gfile.join(out, FACTS)
+    write_json(path, {"counts": facts, "cuts": list(cuts), "period": period})

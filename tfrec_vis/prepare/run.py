@@ -68,7 +68,7 @@ def prepare(
     with tf.io.gfile.GFile(path) as file:
         facts = Facts(**json.load(file))
     tf.io.gfile.remove(path)
-    facts.check(settings)
+    facts.check(settings, source, folder)
 
     _write_missing(folder, settings.shards, vocabularies)
     for name, text in schemas(source.item_features, source.context_features).items():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
 from typing import NamedTuple
 
-END_OF_TIME = 4_102_444_800  # 2100-01-01
+from tfrec_vis.prepare.timestamps import seconds_since_1970
+
 EXCERPT_LENGTH = 200
+_KEYS = ("user_id", "item_id", "timestamp", "clicked", "image")
+_TRUTH = {"true": "1", "false": "0"}
 
 
 class Reject(Exception):
@@ -59,28 +61,26 @@ def identifier(value: object, reason: str) -> str:
 
 
 def timestamp(value: object, form: str) -> int:
-    """Seconds since 1970 of a time given as "seconds", "milliseconds" or "iso" (UTC if bare).
+    """Seconds since 1970 of a time in the given form.
 
     Raises:
-        Reject: ``bad_timestamp``: unreadable, or outside 1970 to 2100.
+        Reject: ``bad_timestamp``: unreadable, or absurd.
     """
     try:
-        moment = _seconds(value, form)
-    except (ValueError, TypeError, OverflowError):
+        return seconds_since_1970(value, form)
+    except ValueError:
         raise Reject("bad_timestamp") from None
-    if not 0 <= moment < END_OF_TIME:
-        raise Reject("bad_timestamp")
-    return moment
 
 
 def clicked(value: object) -> int:
-    """0 or 1.
+    """0 or 1, also where it is written true or false.
 
     Raises:
         Reject: ``bad_clicked``: anything else.
     """
+    written = text(value).strip().lower()
     try:
-        number = float(text(value)) if not isinstance(value, bool) else float(value)
+        number = float(_TRUTH.get(written, written))
     except ValueError:
         number = math.nan
     if number not in (0.0, 1.0):
@@ -112,34 +112,21 @@ def excerpt(values: Mapping[str, object]) -> str:
         shown = str(values["excerpt"])
     else:
         shown = json.dumps(
-            {name: _printable(value) for name, value in values.items() if value is not None},
+            {
+                name: _printable(values[name])
+                for name in sorted(values, key=_keys_first)
+                if values[name] is not None
+            },
             ensure_ascii=False,
             default=str,
         )
     return shown[:EXCERPT_LENGTH].encode(errors="replace").decode()
 
 
+def _keys_first(name: str) -> int:
+    """What tells one record from another is not what is cut off."""
+    return _KEYS.index(name) if name in _KEYS else len(_KEYS)
+
+
 def _printable(value: object) -> object:
     return f"<{len(value)} bytes>" if isinstance(value, bytes) else value
-
-
-def _seconds(value: object, form: str) -> int:
-    if isinstance(value, date):  # a datetime is a date
-        moment = value if isinstance(value, datetime) else datetime(*value.timetuple()[:3])
-        return _utc(moment)
-    if isinstance(value, bool):
-        raise ValueError("a truth value is no time")
-    written = text(value).strip()
-    if form == "iso":
-        return _utc(datetime.fromisoformat(written.replace("Z", "+00:00")))
-    try:
-        number = int(written)
-    except ValueError:
-        number = math.floor(float(written))
-    return number // 1000 if form == "milliseconds" else number
-
-
-def _utc(moment: datetime) -> int:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return math.floor(moment.timestamp())

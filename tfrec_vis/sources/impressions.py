@@ -58,6 +58,7 @@ class ImpressionsSource(FileSource):
     """
 
     kind = "impressions"
+    timestamp_setting = "source.interactions.timestamp_format"
     has_labels = True
 
     def __init__(self, config: Mapping[str, object], base: str) -> None:
@@ -67,7 +68,7 @@ class ImpressionsSource(FileSource):
             found = {**_MIND, **found}
         context = features_of(found, _PLACE)
         self.timestamp_format = timestamp_format(
-            found.get("timestamp_format", "seconds"), f"{_PLACE}.timestamp_format"
+            found.get("timestamp_format", "seconds"), self.timestamp_setting
         )
         self.context_features = tuple(context)
         reading = Reading(

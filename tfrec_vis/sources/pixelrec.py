@@ -41,6 +41,7 @@ class PixelRecSource(FileSource):
     """
 
     kind = "pixelrec"
+    timestamp_setting = "source.timestamp_format"
     context_features = ()
     item_features = ()
     has_labels = False
@@ -48,7 +49,7 @@ class PixelRecSource(FileSource):
     def __init__(self, config: Mapping[str, object], base: str) -> None:
         folder = folder_of(config, base, _KEYS, "interaction.csv")
         self.timestamp_format = timestamp_format(
-            config.get("timestamp_format", "seconds"), "source.timestamp_format"
+            config.get("timestamp_format", "seconds"), self.timestamp_setting
         )
         images = text_setting(config, "images", _images(folder))
         self.image_roots = (join(folder, images),)

@@ -36,6 +36,7 @@ class Source(ABC):
         has_labels: whether interactions carry ``clicked``; without it every row is a click.
         timestamp_format: what ``timestamp`` texts are: "seconds" or "milliseconds" since 1970,
             "iso" (ISO 8601), or a pattern of ``strptime``; UTC where no zone is given.
+        timestamp_setting: the recipe's key of that; empty where the layout fixes it.
         image_roots: folders that image paths must stay under; relative image paths are resolved
             against the first.
     """
@@ -45,6 +46,7 @@ class Source(ABC):
     context_features: tuple[str, ...]
     has_labels: bool
     timestamp_format: str
+    timestamp_setting: str = ""
     image_roots: tuple[str, ...]
 
     @abstractmethod

@@ -42,6 +42,7 @@ class TableSource(FileSource):
     """
 
     kind = "table"
+    timestamp_setting = "source.interactions.timestamp_format"
 
     def __init__(self, config: Mapping[str, object], base: str) -> None:
         refuse_unknown(config, ("kind", "interactions", "catalogue", "images"), "source")
@@ -49,7 +50,7 @@ class TableSource(FileSource):
         columns = columns_of(found, _COLUMNS, _PLACE)
         context = features_of(found, _PLACE)
         self.timestamp_format = timestamp_format(
-            found.get("timestamp_format", "seconds"), f"{_PLACE}.timestamp_format"
+            found.get("timestamp_format", "seconds"), self.timestamp_setting
         )
         self.context_features = tuple(context)
         self.has_labels = "clicked" in columns
