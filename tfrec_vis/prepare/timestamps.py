@@ -26,7 +26,7 @@ def seconds_since_1970(value: object, form: str) -> int:
         moment = _seconds(value, form)
     except (TypeError, OverflowError) as error:
         raise ValueError(str(error)) from None
-    lowest = END_OF_TIME // 1000 if form == "milliseconds" else 0
+    lowest = END_OF_TIME // 1000 + 1 if form == "milliseconds" else 0
     if not lowest <= moment < END_OF_TIME:
         raise ValueError("not between 1970 and 2100")
     return moment
