@@ -20,6 +20,7 @@ from tfrec_vis.prepare.manifest import build_manifest
 from tfrec_vis.prepare.pipeline import FACTS, build
 from tfrec_vis.prepare.schema import schemas
 from tfrec_vis.prepare.settings import PrepareSettings
+from tfrec_vis.prepare.users_fault import users_fault
 from tfrec_vis.prepare.write import shard_name, write_json, write_text
 from tfrec_vis.sources.source import Source
 
@@ -61,7 +62,7 @@ def prepare(
     named = options.view_as(StandardOptions).runner
     # Beam's own DirectRunner tries Prism first, which downloads a program.
     runner = FnApiRunner() if named in (None, "DirectRunner") else named
-    with beam.Pipeline(runner=runner, options=options) as pipeline:
+    with users_fault(), beam.Pipeline(runner=runner, options=options) as pipeline:
         build(pipeline, source, folder, settings)
 
     path = tf.io.gfile.join(folder, FACTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
@@ -106,15 +107,22 @@ class TableFiles:
 
     def rows(self, path: str, part: int) -> Iterator[RawRow]:
         """The rows of one part of a file."""
-        rows = _format(path).rows(path, relative(path, self.base), self.reading, part)
-        if self.change is None:
-            return rows
-        change = self.change
-        return (new for row in rows for new in ([row] if row.problem else change(row)))
+        with self._damage_named(path):
+            for row in _format(path).rows(path, relative(path, self.base), self.reading, part):
+                if row.problem or self.change is None:
+                    yield row
+                else:
+                    yield from self.change(row)
 
     def _header(self, path: str) -> Header:
-        try:
+        with self._damage_named(path):
             return _format(path).header(path, self.reading)
+
+    @contextmanager
+    def _damage_named(self, path: str) -> Iterator[None]:
+        """Turns the errors of a file that is cut off, or of another format, into the user's."""
+        try:
+            yield
         except (ValueError, OSError, EOFError, zlib.error) as error:
             reason = " ".join(str(error).split())
             raise InputError(
