@@ -48,6 +48,8 @@ def test_read(value, form, expected):
         ("", "seconds"),
         ("nan", "seconds"),
         ("inf", "milliseconds"),
+        ("1e400", "seconds"),
+        (b"\xff", "seconds"),
         ("-1", "seconds"),
         ("4102444800", "seconds"),
         ("1600000000000", "seconds"),

@@ -60,18 +60,6 @@ def identifier(value: object, reason: str) -> str:
     return result
 
 
-def timestamp(value: object, form: str) -> int:
-    """Seconds since 1970 of a time in the given form.
-
-    Raises:
-        Reject: ``bad_timestamp``: unreadable, or absurd.
-    """
-    try:
-        return seconds_since_1970(value, form)
-    except ValueError:
-        raise Reject("bad_timestamp") from None
-
-
 def clicked(value: object) -> int:
     """0 or 1, also where it is written true or false.
 
@@ -100,7 +88,10 @@ def interaction(
     """
     user = identifier(values.get("user_id"), "missing_user_id")
     item = identifier(values.get("item_id"), "missing_item_id")
-    moment = timestamp(values.get("timestamp"), form)
+    try:
+        moment = seconds_since_1970(values.get("timestamp"), form)
+    except ValueError:
+        raise Reject("bad_timestamp") from None
     label = clicked(values.get("clicked")) if has_labels else 1
     page = text(values.get("page_id")) or f"{user}@{moment}"
     return user, Row(moment, page, item, label, tuple(text(values.get(name)) for name in context))

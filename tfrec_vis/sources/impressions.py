@@ -9,20 +9,15 @@ from dataclasses import replace
 from tfrec_vis.sources.as_text import as_text
 from tfrec_vis.sources.file_source import FileSource
 from tfrec_vis.sources.nearest import refuse_unknown
-from tfrec_vis.sources.row_format import Reading, unreadable
+from tfrec_vis.sources.row_format import unreadable
 from tfrec_vis.sources.source import RawRow
 from tfrec_vis.sources.table_config import (
-    FILE_KEYS,
+    TIMESTAMP_SETTING,
     catalogue_of,
-    columns_of,
-    encoding_of,
-    features_of,
-    files_of,
     image_roots_of,
-    names_of,
-    section,
+    interactions_of,
+    section_of,
 )
-from tfrec_vis.sources.timestamp_format import timestamp_format
 
 _COLUMNS = {"user_id": True, "timestamp": True, "page_id": True, "shown": True, "clicked": False}
 _MIND = {
@@ -35,7 +30,6 @@ _MIND = {
     },
     "timestamp_format": "%m/%d/%Y %I:%M:%S %p",
 }
-_PLACE = "source.interactions"
 
 
 class ImpressionsSource(FileSource):
@@ -58,26 +52,17 @@ class ImpressionsSource(FileSource):
     """
 
     kind = "impressions"
-    timestamp_setting = "source.interactions.timestamp_format"
+    timestamp_setting = TIMESTAMP_SETTING
     has_labels = True
 
     def __init__(self, config: Mapping[str, object], base: str) -> None:
         refuse_unknown(config, ("kind", "interactions", "catalogue", "images"), "source")
-        found = section(config, "interactions", (*FILE_KEYS, "timestamp_format"))
+        found = section_of(config, "interactions", "timestamp_format")
         if "columns" not in found:
             found = {**_MIND, **found}
-        context = features_of(found, _PLACE)
-        self.timestamp_format = timestamp_format(
-            found.get("timestamp_format", "seconds"), self.timestamp_setting
-        )
-        self.context_features = tuple(context)
-        reading = Reading(
-            columns_of(found, _COLUMNS, _PLACE) | context,
-            self.timestamp_format,
-            encoding_of(found, _PLACE),
-            names_of(found, _PLACE),
-        )
-        self.log = replace(files_of("interactions", found, base, reading), change=_page)
+        log, self.context_features = interactions_of(found, base, _COLUMNS)
+        self.log = replace(log, change=_page)
+        self.timestamp_format = log.reading.timestamp_format
         self.items, self.item_features = catalogue_of(config, base)
         self.image_roots = image_roots_of(config, base, self.items)
         self.image_folders = self.image_roots

@@ -6,23 +6,16 @@ from collections.abc import Mapping
 
 from tfrec_vis.sources.file_source import FileSource
 from tfrec_vis.sources.nearest import refuse_unknown
-from tfrec_vis.sources.row_format import Reading
 from tfrec_vis.sources.table_config import (
-    FILE_KEYS,
+    TIMESTAMP_SETTING,
     catalogue_of,
-    columns_of,
-    encoding_of,
-    features_of,
-    files_of,
     image_roots_of,
-    names_of,
-    section,
+    interactions_of,
+    section_of,
 )
-from tfrec_vis.sources.timestamp_format import timestamp_format
 
 _COLUMNS = {"user_id": True, "item_id": True, "timestamp": True}
 _COLUMNS |= {"clicked": False, "page_id": False}
-_PLACE = "source.interactions"
 
 
 class TableSource(FileSource):
@@ -42,25 +35,14 @@ class TableSource(FileSource):
     """
 
     kind = "table"
-    timestamp_setting = "source.interactions.timestamp_format"
+    timestamp_setting = TIMESTAMP_SETTING
 
     def __init__(self, config: Mapping[str, object], base: str) -> None:
         refuse_unknown(config, ("kind", "interactions", "catalogue", "images"), "source")
-        found = section(config, "interactions", (*FILE_KEYS, "timestamp_format"))
-        columns = columns_of(found, _COLUMNS, _PLACE)
-        context = features_of(found, _PLACE)
-        self.timestamp_format = timestamp_format(
-            found.get("timestamp_format", "seconds"), self.timestamp_setting
-        )
-        self.context_features = tuple(context)
-        self.has_labels = "clicked" in columns
-        reading = Reading(
-            columns | context,
-            self.timestamp_format,
-            encoding_of(found, _PLACE),
-            names_of(found, _PLACE),
-        )
-        self.log = files_of("interactions", found, base, reading)
+        found = section_of(config, "interactions", "timestamp_format")
+        self.log, self.context_features = interactions_of(found, base, _COLUMNS)
+        self.timestamp_format = self.log.reading.timestamp_format
+        self.has_labels = "clicked" in self.log.reading.columns
         self.items, self.item_features = catalogue_of(config, base)
         self.image_roots = image_roots_of(config, base, self.items)
         self.image_folders = self.image_roots

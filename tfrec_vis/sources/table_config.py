@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -15,9 +15,10 @@ from tfrec_vis.sources.files import join
 from tfrec_vis.sources.nearest import listed, refuse_unknown
 from tfrec_vis.sources.row_format import Reading
 from tfrec_vis.sources.table_files import TableFiles
+from tfrec_vis.sources.timestamp_format import timestamp_format
 
-FILE_KEYS = ("path", "columns", "features", "encoding", "names")
-"""What the section of any table may have."""
+TIMESTAMP_SETTING = "source.interactions.timestamp_format"
+_FILE_KEYS = ("path", "columns", "features", "encoding", "names")
 _CATALOGUE = {"item_id": True, "image": True, "title": False, "category": False}
 _CONTRACT = "user_id item_id timestamp clicked page_id image title category item_index first_seen "
 _CONTRACT += "history shown in_pretraining item_seen_in_training history_item_id"
@@ -25,8 +26,8 @@ _RESERVED = frozenset(_CONTRACT.split())
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 
-def section(config: Mapping[str, object], key: str, known: Collection[str]) -> Mapping:
-    """The section ``source.KEY`` with none but the ``known`` keys.
+def section_of(config: Mapping[str, object], key: str, *more: str) -> Mapping:
+    """The section ``source.KEY``; ``more`` are keys it may have besides those of any table.
 
     Raises:
         InputError: it is no section, or has an unknown key.
@@ -34,11 +35,11 @@ def section(config: Mapping[str, object], key: str, known: Collection[str]) -> M
     found = config.get(key)
     if not isinstance(found, Mapping):
         raise InputError(f"source.{key} must be a mapping with path and columns, got {found!r}")
-    refuse_unknown(found, known, f"source.{key}")
+    refuse_unknown(found, (*_FILE_KEYS, *more), f"source.{key}")
     return found
 
 
-def files_of(label: str, found: Mapping[str, object], base: str, reading: Reading) -> TableFiles:
+def _files_of(label: str, found: Mapping[str, object], base: str, reading: Reading) -> TableFiles:
     """The files of a section, of "interactions" or "catalogue".
 
     Raises:
@@ -51,7 +52,7 @@ def files_of(label: str, found: Mapping[str, object], base: str, reading: Readin
     return TableFiles(label, place, join(base, path), base, reading)
 
 
-def columns_of(found: Mapping[str, object], known: Mapping[str, bool], place: str) -> dict:
+def _columns_of(found: Mapping[str, object], known: Mapping[str, bool], place: str) -> dict:
     """The mapping ``columns``; ``known`` says of each contract name whether it is needed.
 
     Raises:
@@ -70,7 +71,7 @@ def columns_of(found: Mapping[str, object], known: Mapping[str, bool], place: st
     return dict(columns)
 
 
-def features_of(found: Mapping[str, object], place: str) -> dict[str, str]:
+def _features_of(found: Mapping[str, object], place: str) -> dict[str, str]:
     """The declared features: name -> column.
 
     Raises:
@@ -97,7 +98,7 @@ def features_of(found: Mapping[str, object], place: str) -> dict[str, str]:
     return dict(declared)
 
 
-def encoding_of(found: Mapping[str, object], place: str) -> str:
+def _encoding_of(found: Mapping[str, object], place: str) -> str:
     """The encoding of the section's text files, UTF-8 where none is named.
 
     Raises:
@@ -120,7 +121,7 @@ def encoding_of(found: Mapping[str, object], place: str) -> str:
     )
 
 
-def names_of(found: Mapping[str, object], place: str) -> tuple[str, ...]:
+def _names_of(found: Mapping[str, object], place: str) -> tuple[str, ...]:
     """The columns of files without a header line; empty if the first line names them.
 
     Raises:
@@ -136,6 +137,30 @@ def names_of(found: Mapping[str, object], place: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def interactions_of(
+    found: Mapping[str, object], base: str, known: Mapping[str, bool]
+) -> tuple[TableFiles, tuple[str, ...]]:
+    """The log that ``source.interactions`` maps, and the names of its context features.
+
+    Args:
+        found: the section.
+        base: folder that relative paths count from.
+        known: contract name -> whether it is needed.
+
+    Raises:
+        InputError: the section has a fault.
+    """
+    place = "source.interactions"
+    context = _features_of(found, place)
+    reading = Reading(
+        _columns_of(found, known, place) | context,
+        timestamp_format(found.get("timestamp_format", "seconds"), TIMESTAMP_SETTING),
+        _encoding_of(found, place),
+        _names_of(found, place),
+    )
+    return _files_of("interactions", found, base, reading), tuple(context)
+
+
 def catalogue_of(config: Mapping[str, object], base: str) -> tuple[TableFiles, tuple[str, ...]]:
     """The catalogue that ``source.catalogue`` maps, and the names of its features.
 
@@ -145,17 +170,17 @@ def catalogue_of(config: Mapping[str, object], base: str) -> tuple[TableFiles, t
         InputError: the section has a fault.
     """
     place = "source.catalogue"
-    found = section(config, "catalogue", FILE_KEYS)
-    columns = columns_of(found, _CATALOGUE, place)
-    features = features_of(found, place)
+    found = section_of(config, "catalogue")
+    columns = _columns_of(found, _CATALOGUE, place)
+    features = _features_of(found, place)
     image = columns["image"]
     if is_pattern := "{item_id}" in image:
         del columns["image"]
     reading = Reading(
-        columns | features, encoding=encoding_of(found, place), names=names_of(found, place)
+        columns | features, encoding=_encoding_of(found, place), names=_names_of(found, place)
     )
     change = partial(named_image, name=image) if is_pattern else None
-    return replace(files_of("catalogue", found, base, reading), change=change), tuple(features)
+    return replace(_files_of("catalogue", found, base, reading), change=change), tuple(features)
 
 
 def image_roots_of(
