@@ -134,8 +134,9 @@ def _decode(data: bytes, header: Image.Image, size: int) -> Image.Image:
         return _picture(tf.io.decode_image(data, channels=3, expand_animations=False))
     if form == "BMP" and int.from_bytes(data[28:30], "little") == 24:
         return _picture(tf.io.decode_bmp(data, channels=3))
-    moving = getattr(header, "n_frames", 1) > 1
-    if not moving and (form == "WEBP" or (form == "AVIF" and header.mode == "RGB")):
+    if (form == "WEBP" or (form == "AVIF" and header.mode == "RGB")) and not getattr(
+        header, "is_animated", False
+    ):
         return _picture(_tensorflow_io(form, data))
     if form == "TIFF" and _orientation(header) == 1:
         rgba = _tensorflow_io(form, data).numpy().astype(np.uint16)

@@ -6,7 +6,7 @@ REASONS = {
     "ragged_row": "quote fields that hold the delimiter",
     "not_csv": "double the quotes inside quoted fields",
     "not_json": "one object a line, without line breaks inside",
-    "not_utf8": "convert the file to UTF-8, or name its encoding (kinds table and impressions)",
+    "not_utf8": "convert the file to UTF-8, or set encoding beside its path (table, impressions)",
     "missing_item_id": "give every record an item_id",
     "missing_user_id": "leave such rows out, or give each visitor an id",
     "bad_timestamp": "write times as the source expects them, or set timestamp_format",

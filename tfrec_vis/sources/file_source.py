@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.sources.files import is_uri
@@ -43,7 +43,7 @@ class FileSource(Source):
             InputError: one is not.
         """
         for folder in self.image_folders:
-            if not is_uri(folder) and not FileSystems.exists(folder):
+            if not is_uri(folder) and not os.path.isdir(folder):
                 raise InputError(
                     f"no folder {folder} with the photos; correct {self.images_setting} in the "
                     "recipe"
