@@ -278,7 +278,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 def seen(outcome: Outcome, case: str) -> set[str]:
     """What became of the case's records: "kept", "merged", reasons."""
     name = slug(case)
-    mine = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+    mine = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w-])")
     found = {
         line["reason"]
         for line in outcome.rejected

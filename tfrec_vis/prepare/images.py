@@ -12,6 +12,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from PIL import Image
 
+from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.validate import Reject
 
 NEEDS_TENSORFLOW_IO = "image_needs_tensorflow_io"
@@ -38,6 +39,7 @@ def read_image(image: object, roots: Sequence[str]) -> bytes:
 
     Raises:
         Reject: ``image_missing`` or ``image_outside_root``.
+        InputError: the file system is unknown.
     """
     if isinstance(image, bytes):
         return image
@@ -55,6 +57,11 @@ def read_image(image: object, roots: Sequence[str]) -> bytes:
             return file.read()
     except OSError:
         raise Reject("image_missing") from None
+    except ValueError as error:  # Beam does not know the file system
+        raise InputError(
+            f"cannot read {path}: {error}; check source.images and that Beam's extra for this "
+            "file system is installed"
+        ) from error
 
 
 def shrink_image(data: bytes, size: int, max_pixels: int, quality: int) -> bytes:
