@@ -131,6 +131,8 @@ def test_more_broken_photos_than_allowed(call: Call, shop: Path) -> None:
         photo.write_bytes(b"no photo")
     message = refusal(call, "prepare", shop / "recipe.yaml", "--set", "prepare.image_size=32")
     assert "image_not_decodable" in message and "max_rejected" in message
+    evidence = message.split("listed in ")[1].split(" and ")[0]
+    assert evidence.startswith("runs/recipe/prepared.partial/") and Path(evidence).stat().st_size
     assert not (Path("runs/recipe/prepared")).exists()
 
 

@@ -22,6 +22,7 @@ from tfrec_vis.cli import app
 from tfrec_vis.embeddings import EmbedSettings
 from tfrec_vis.evaluation import EvaluateSettings
 from tfrec_vis.prepare import PrepareSettings
+from tfrec_vis.prepare.reasons import REASONS
 from tfrec_vis.pretraining import PretrainSettings
 from tfrec_vis.recipes import ExportSettings, load_recipe
 
@@ -231,9 +232,10 @@ def test_every_reject_reason_is_explained() -> None:
         for path in (ROOT / "tfrec_vis" / room).glob("*.py"):
             slugs |= reasons_in(ast.parse(path.read_text()))
     assert {"ragged_row", "bad_clicked", "image_needs_tensorflow_io", "item_rejected"} <= slugs
-    text = (ROOT / "docs/data.md").read_text()
-    explained = set(re.findall(r"^\| `(\w+)` \|", text.split("## Rejected records")[1], re.M))
-    assert explained == slugs
+    text = (ROOT / "docs/data.md").read_text().split("## Rejected records")[1]
+    mends = dict(re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", text, re.M))
+    assert set(mends) == slugs
+    assert mends == REASONS
 
 
 def reasons_in(tree: ast.AST) -> set[str]:

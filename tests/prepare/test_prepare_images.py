@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from prepare_cases import photo
 
+from tfrec_vis.errors import InputError
 from tfrec_vis.prepare import images
 from tfrec_vis.prepare.images import read_image, shrink_image
 from tfrec_vis.prepare.validate import Reject
@@ -202,6 +203,11 @@ def test_uris_under_their_root():
     for name in ("gs://shop/secret/a.jpg", "gs://shop/photos/../secret/a.jpg", "../a.jpg"):
         with pytest.raises(Reject, match="image_outside_root"):
             read_image(name, roots)
+
+
+def test_a_file_system_that_beam_does_not_know():
+    with pytest.raises(InputError, match="cannot read nowhere://shop/a.jpg: .*source.images"):
+        read_image("nowhere://shop/a.jpg", ["nowhere://shop"])
 
 
 @pytest.mark.parametrize("name", ["", None, "  ", "no.jpg", "a\0.jpg", "sub", "n" * 300, "pipe"])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from prepare_cases import MemorySource, catalogue, photo, random_log, read, rejects
 
 from tfrec_vis.errors import InputError
-from tfrec_vis.prepare import PrepareSettings, images, prepare
+from tfrec_vis.prepare import PrepareSettings, images, prepare, reasons
 from tfrec_vis.sources.source import RawRow
 
 GOOD = {"user_id": "u1", "item_id": "0001", "timestamp": "5", "clicked": "0", "device": "x"}
@@ -85,6 +87,7 @@ def test_every_reject_is_counted_and_listed(dirty, kind, cases):
 def test_what_is_kept_is_clean(dirty):
     out, manifest, _, _ = dirty
     assert manifest["items"]["merged"] == 5 and manifest["items"]["kept"] == 30
+    assert manifest["items"]["identical_images"] == {"groups": 1, "items": 30}
     assert [item["title"] for item in read(out, "items") if item["item_id"] == b"0001"] == [
         b"item 1"
     ]
@@ -103,9 +106,10 @@ def test_manifest_is_whole(dirty):
     assert shards == {f"rejects-items-0000{n}-of-00004.jsonl" for n in range(4)}
 
 
-def error_of(tmp_path, log, items, **options):
+def error_of(tmp_path, log, items, settings=None, **options):
     with pytest.raises(InputError) as error:
-        prepare(MemorySource(log, items, **options), tmp_path / "out", PrepareSettings())
+        chosen = PrepareSettings(**(settings or {}))
+        prepare(MemorySource(log, items, **options), tmp_path / "out", chosen)
     assert not (tmp_path / "out" / "manifest.json").exists()
     message = str(error.value)
     assert "\n" not in message
@@ -118,7 +122,39 @@ def test_too_many_rejects(tmp_path):
     message = error_of(tmp_path, [row | {"clicked": "7"} for row in log[:3]] + broken + log[20:],
                        catalogue(30))  # fmt: skip
     assert "23 of 113 interactions" in message and "(20) as bad_timestamp" in message
-    assert "log.csv:5" in message and "prepare.max_rejected" in message
+    assert "log.csv:5" in message and "prepare.max_rejected (now 0.1)" in message
+    assert '"timestamp": "soon"' in message and reasons.REASONS["bad_timestamp"] in message
+    # The evidence is where the message says.
+    evidence = Path(re.search(r"listed in (\S+\.jsonl) and", message)[1])
+    assert evidence.parent == tmp_path / "out"
+    lines = [json.loads(line) for line in evidence.read_text().splitlines()]
+    assert ("log.csv", 5, "bad_timestamp") in [(r["source"], r["line"], r["reason"]) for r in lines]
+    assert len(rejects(tmp_path / "out", "interactions")) == 23
+
+
+@pytest.mark.parametrize(
+    "form, scale, told", [("seconds", 1000, "milliseconds"), ("milliseconds", 1, "seconds")]
+)
+def test_times_in_another_unit(tmp_path, monkeypatch, form, scale, told):
+    start = 1_600_000_000
+    log = [
+        row | {"timestamp": str((start + int(row["timestamp"])) * scale)}
+        for row in random_log(1, rows=50)
+    ]
+    monkeypatch.setattr(MemorySource, "timestamp_format", form)
+    monkeypatch.setattr(MemorySource, "timestamp_setting", "source.form")
+    message = error_of(tmp_path, log, catalogue(30))
+    assert f"{len(log)} of {len(log)} interactions" in message
+    assert f"looks like {told}: set source.form to {told}" in message
+
+
+def test_shares_by_reason_name_what_is_too_much(tmp_path):
+    log = random_log(1, rows=100)
+    dirty_log = [row | {"timestamp": "soon"} for row in log[:40]] + log[40:]
+    dirty_log += [GOOD | {"clicked": "7"}] * 2
+    borne = {"bad_timestamp": 0.5, "default": 0.01}
+    message = error_of(tmp_path, dirty_log, catalogue(30), settings={"max_rejected": borne})
+    assert "2 of 112 interactions are rejected, most of them (2) as bad_clicked" in message
 
 
 def test_no_clicks(tmp_path):

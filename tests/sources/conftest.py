@@ -12,16 +12,17 @@ from tfrec_vis.sources import RawRow
 
 
 @pytest.fixture
-def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[beam.PTransform], list[RawRow]]:
-    """Runs a reading transform in this process and gives its rows in file order."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[RawRow]]:
+    """Runs a reading transform in this process and gives its rows, in file order if wanted."""
 
-    def collect(read: beam.PTransform) -> list[RawRow]:
+    def collect(read: beam.PTransform, ordered: bool = True) -> list[RawRow]:
         out = tmp_path_factory.mktemp("rows") / "rows"
         options = PipelineOptions(["--direct_running_mode=in_memory"])
         with beam.Pipeline("DirectRunner", options=options) as pipeline:
             rows = pipeline | read | beam.combiners.ToList()
             _ = rows | beam.Map(_save, out=str(out))
-        return sorted(pickle.loads(out.read_bytes()), key=_order)
+        rows = pickle.loads(out.read_bytes())
+        return sorted(rows, key=_order) if ordered else rows
 
     return collect
 

@@ -101,6 +101,51 @@ def test_ragged_and_not_utf8_rows_are_problems(shop, run):
     assert rows[3].values["title"] == "fine"
 
 
+@pytest.mark.parametrize(
+    "encoding, character",
+    [("latin-1", "é"), ("cp1252", "é"), ("shift_jis", "表"), ("gb18030", "表")],
+)
+def test_other_encodings(shop, run, encoding, character):
+    text = f'sku,photo,name\n1,a.jpg,"{character} ,"\n2,b.jpg,{character}{character}\n'
+    (shop / "items.csv").write_bytes(text.encode(encoding))
+    line = json.dumps({"uid": character, "sku": 1, "ts": 5, "click": 0}, ensure_ascii=False)
+    (shop / "log.jsonl").write_bytes(line.encode(encoding))
+    settings = config("log.jsonl", encoding=encoding)
+    settings["catalogue"]["encoding"] = encoding
+    source = sources.create(settings, str(shop))
+    source.check()
+    titles = [row.values["title"] for row in run(source.catalogue())]
+    assert titles == [f"{character} ,", character * 2]
+    assert run(source.interactions())[0].values["user_id"] == character
+
+
+def test_bytes_that_the_encoding_does_not_know(shop, run):
+    (shop / "items.csv").write_bytes(b"sku,photo,name\n1,a.jpg,\x81\n2,b.jpg,\xe9\n")
+    settings = config()
+    settings["catalogue"]["encoding"] = "cp1252"
+    bad, good = run(sources.create(settings, str(shop)).catalogue())
+    assert bad.problem == "not_utf8" and good.values["title"] == "é"
+
+
+def test_csv_without_a_header_line(shop, run):
+    (shop / "log.tsv").write_text("007\t0108\t5\t1\n008\t0109\n")
+    source = sources.create(config("log.tsv", names=["uid", "sku", "ts", "click"]), str(shop))
+    source.check()
+    first, second = run(source.interactions())
+    assert (first.where, first.values["user_id"]) == ("log.tsv:1", "007")
+    assert (second.where, second.problem) == ("log.tsv:2", "ragged_row")
+
+
+def test_images_named_by_item_id(shop, run):
+    settings = config()
+    settings["catalogue"]["columns"]["image"] = "{item_id}/front-{item_id}.jpg"
+    first, second = run(sources.create(settings, str(shop)).catalogue())
+    assert first.values["image"] == "0108/front-0108.jpg"
+    assert "{item_id}" in settings["catalogue"]["columns"]["image"]  # the recipe's own
+    (shop / "items.csv").write_text("sku,photo,name\n,x,y\n")
+    assert run(sources.create(settings, str(shop)).catalogue())[0].values["image"] is None
+
+
 @pytest.mark.parametrize("column", ["middle", "last"])
 def test_a_stray_quote_costs_one_row(shop, run, column):
     bad = '2,"b.jpg,x' if column == "middle" else '2,b.jpg,"x'
@@ -170,6 +215,7 @@ def test_json_lines(shop, run):
         ("seconds", "1600000000"),
         ("milliseconds", "1600000000500"),
         ("iso", "2020-09-13T12:26:40.500000+00:00"),
+        ("%d.%m.%Y %H:%M", "13.09.2020 12:26"),
     ],
 )
 def test_parquet(shop, run, timestamp_format, expected):
@@ -253,6 +299,10 @@ def test_bad_settings(shop):
     broken("source.interactions.features: 'item_id'", shop, config(features=["item_id"]))
     broken("source.interactions.features: 'a/b' is no plain name", shop, config(features=["a/b"]))
     broken("timestamp_format is 'second'; did you mean", shop, config(timestamp_format="second"))
+    broken("timestamp_format is '%H:%M'.*no pattern", shop, config(timestamp_format="%H:%M"))
+    broken("encoding is 'latn-1', which is not known", shop, config(encoding="latn-1"))
+    broken("encoding: utf-16 cannot be read line by line", shop, config(encoding="utf-16"))
+    broken("names must list the columns", shop, config(names="uid"))
     settings = config()
     settings["interactions"]["columns"]["clik"] = "click"
     broken(r"unknown key source.interactions.columns.clik; did you mean 'clicked'", shop, settings)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-Example = tuple[str, int, str]
-"""File, length of the line's number, line: sorts in the order of the file."""
+Example = tuple[str, int, str, str]
+"""File, length of the line's number, line, excerpt: sorts in the order of the file."""
 Count = tuple[int, "Example | None"]
 
 

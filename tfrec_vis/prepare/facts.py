@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tfrec_vis.errors import InputError
+from tfrec_vis.prepare.allowance import too_many
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.images import NEEDS_TENSORFLOW_IO
+from tfrec_vis.prepare.reasons import REASONS
+from tfrec_vis.prepare.rejects import place_shard
 from tfrec_vis.prepare.settings import PrepareSettings
+from tfrec_vis.prepare.timestamps import timestamp_advice
+from tfrec_vis.prepare.write import shard_name
+from tfrec_vis.sources.source import Source
 
-Place = tuple[str, int, str]
+_TIMESTAMP = re.compile(r'"timestamp": "?([^"]*?)"?[,}]')
 
 
 class Facts:
-    """Counts with the place of an example, and the cuts.
+    """Counts with an example each, the cuts, and the log's period.
 
     Args:
-        counts: lists of key (a list of words), number, and example place or None.
+        counts: lists of key (a list of words), number, and an example's file, length of its
+            line's number, line and excerpt, or None.
         cuts: timestamps.
+        period: first and last timestamp; None without rows.
     """
 
-    def __init__(self, counts: list[list[Any]], cuts: list[int]) -> None:
+    def __init__(self, counts: list[list[Any]], cuts: list[int], period: list[int] | None) -> None:
         self.cuts = cuts
+        self.period = period
         self._numbers = {tuple(key): number for key, number, _ in counts}
         self._examples = {tuple(key): example for key, _, example in counts}
 
@@ -37,15 +47,20 @@ class Facts:
             if key[:2] == (kind, "rejected")
         }
 
-    def check(self, settings: PrepareSettings) -> None:
+    def check(self, settings: PrepareSettings, source: Source, folder: str) -> None:
         """Whether enough is left, and nothing is lost.
+
+        Args:
+            settings: of the preparation.
+            source: where the records come from.
+            folder: where the rejected ones are listed.
 
         Raises:
             InputError: too many records are rejected, or a split is empty.
             RuntimeError: the counts do not add up: an error of the program.
         """
         for kind in ("items", "interactions"):
-            self._check_kind(kind, settings)
+            self._check_kind(kind, settings, source, folder)
         for split in ("pretrain", *SPLITS):
             if not self.number("splits", split, "clicks"):
                 raise InputError(
@@ -55,7 +70,9 @@ class Facts:
                     "or set prepare.splits"
                 )
 
-    def _check_kind(self, kind: str, settings: PrepareSettings) -> None:
+    def _check_kind(
+        self, kind: str, settings: PrepareSettings, source: Source, folder: str
+    ) -> None:
         read, kept = self.number(kind, "read"), self.number(kind, "kept")
         reasons = self.rejected(kind)
         total = sum(reasons.values())
@@ -71,16 +88,30 @@ class Facts:
                 "them, does not load; install the version for this TensorFlow "
                 "(tensorflow-io 0.37.1 for TensorFlow 2.16)"
             )
-        if total > settings.max_rejected * read:
-            reason = max(reasons, key=lambda name: (reasons[name], name))
+        if excess := too_many(reasons, read, settings.max_rejected):
+            reason = max(excess, key=lambda name: (excess[name], name))
+            file, _, line, shown = self._examples[kind, "rejected", reason]
+            shard = place_shard(file, line, settings.shards)
+            evidence = shard_name(f"rejects-{kind}", "jsonl", shard, settings.shards)
             raise InputError(
-                f"{total} of {read} {kind} are rejected, most of them ({reasons[reason]}) as "
-                f"{reason}, such as {self._place(kind, reason)}; mend the data, or raise "
+                f"{sum(excess.values())} of {read} {kind} are rejected, most of them "
+                f"({excess[reason]}) as {reason}, such as {file}:{line}: "
+                f"{' '.join(shown.split())}; {_mend(reason, shown, source)}; they are listed in "
+                f"{folder.rstrip('/')}/{evidence} and the files beside it; or raise "
                 f"prepare.max_rejected (now {settings.max_rejected})"
             )
         if not kept:
             raise InputError(f"no {kind} are left of {read} read; check the source")
 
     def _place(self, kind: str, reason: str) -> str:
-        source, _, line = self._examples[kind, "rejected", reason]
-        return f"{source}:{line}"
+        file, _, line, _ = self._examples[kind, "rejected", reason]
+        return f"{file}:{line}"
+
+
+def _mend(reason: str, shown: str, source: Source) -> str:
+    """What to do about a reject, told from its excerpt."""
+    if reason == "bad_timestamp" and (found := _TIMESTAMP.search(shown)):
+        advice = timestamp_advice(found[1], source.timestamp_format, source.timestamp_setting)
+        if advice:
+            return advice
+    return REASONS[reason]

@@ -12,6 +12,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from PIL import Image
 
+from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.validate import Reject
 
 NEEDS_TENSORFLOW_IO = "image_needs_tensorflow_io"
@@ -38,6 +39,7 @@ def read_image(image: object, roots: Sequence[str]) -> bytes:
 
     Raises:
         Reject: ``image_missing`` or ``image_outside_root``.
+        InputError: the file system is unknown.
     """
     if isinstance(image, bytes):
         return image
@@ -55,6 +57,11 @@ def read_image(image: object, roots: Sequence[str]) -> bytes:
             return file.read()
     except OSError:
         raise Reject("image_missing") from None
+    except ValueError as error:  # Beam does not know the file system
+        raise InputError(
+            f"cannot read {path}: {error}; check source.images and that Beam's extra for this "
+            "file system is installed"
+        ) from error
 
 
 def shrink_image(data: bytes, size: int, max_pixels: int, quality: int) -> bytes:
@@ -62,7 +69,8 @@ def shrink_image(data: bytes, size: int, max_pixels: int, quality: int) -> bytes
 
     Transparency is laid over white. TensorFlow decodes JPEG, PNG, GIF (its first frame) and
     BMP, tensorflow-io WebP, TIFF and AVIF; Pillow reads the header and the variants which
-    neither of them reads right (CMYK, transparent GIF or AVIF, BMP with a palette, turned TIFF).
+    neither of them reads right (CMYK, transparent GIF or AVIF, BMP with a palette, turned TIFF,
+    moving WebP or AVIF, of which the first frame is taken).
 
     Args:
         data: the file's content.
@@ -133,7 +141,9 @@ def _decode(data: bytes, header: Image.Image, size: int) -> Image.Image:
         return _picture(tf.io.decode_image(data, channels=3, expand_animations=False))
     if form == "BMP" and int.from_bytes(data[28:30], "little") == 24:
         return _picture(tf.io.decode_bmp(data, channels=3))
-    if form == "WEBP" or (form == "AVIF" and header.mode == "RGB"):
+    if (form == "WEBP" or (form == "AVIF" and header.mode == "RGB")) and not getattr(
+        header, "is_animated", False
+    ):
         return _picture(_tensorflow_io(form, data))
     if form == "TIFF" and _orientation(header) == 1:
         rgba = _tensorflow_io(form, data).numpy().astype(np.uint16)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
+from tfrec_vis.prepare.identical import IDENTICAL
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.sources.source import Source
 
@@ -24,10 +25,14 @@ def build_manifest(
     """The manifest of a folder in which everything else is written already."""
     return {
         "interactions": _fate(facts, "interactions"),
-        "items": _fate(facts, "items"),
+        "items": {
+            **_fate(facts, "items"),
+            IDENTICAL: {name: facts.number(IDENTICAL, name) for name in ("groups", "items")},
+        },
         "item_count": facts.number("items", "kept"),
         "item_features": list(source.item_features),
         "context_features": list(source.context_features),
+        "period": facts.period,
         "cuts": facts.cuts,
         "splits": {
             "pretrain": _numbers(facts, "pretrain", "pages", "records", "clicks"),

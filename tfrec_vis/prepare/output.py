@@ -11,6 +11,7 @@ from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.transforms import combiners
 
 from tfrec_vis.prepare.counts import add_counts
+from tfrec_vis.prepare.period import Period
 from tfrec_vis.prepare.rejects import Rejected, reject_line, reject_shard
 from tfrec_vis.prepare.sorting import sort_bounded
 from tfrec_vis.prepare.write import (
@@ -54,13 +55,13 @@ def write_rejects(rejects: PCollection, out: str, shards: int) -> None:
     )
 
 
-def write_facts(counts: PCollection, cuts: PCollection, out: str) -> None:
-    """Writes counts and cuts for the caller."""
+def write_facts(counts: PCollection, cuts: PCollection, period: PCollection, out: str) -> None:
+    """Writes counts, cuts and period for the caller."""
     _ = (
         counts
         | "add counts" >> beam.CombinePerKey(add_counts)
         | "counts" >> combiners.ToList()
-        | "write facts" >> beam.Map(_write_facts, AsSingleton(cuts), out)
+        | "write facts" >> beam.Map(_write_facts, AsSingleton(cuts), AsSingleton(period), out)
     )
 
 
@@ -89,6 +90,9 @@ def _write_vocabulary(element: tuple[str, Iterable[str]], out: str) -> None:
     write_lines(path, map(vocabulary_line, sort_bounded(values, len)))
 
 
-def _write_facts(counts: Sequence[tuple], cuts: Sequence[int], out: str) -> None:
+def _write_facts(
+    counts: Sequence[tuple], cuts: Sequence[int], period: Period | None, out: str
+) -> None:
     facts = [[list(key), number, example] for key, (number, example) in sorted(counts)]
-    write_json(tf.io.gfile.join(out, FACTS), {"cuts": list(cuts), "counts": facts})
+    path = tf.io.gfile.join(out, FACTS)
+    write_json(path, {"counts": facts, "cuts": list(cuts), "period": period})

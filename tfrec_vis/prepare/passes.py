@@ -21,6 +21,7 @@ from tfrec_vis.prepare.steps import (
     Found,
     Step,
     find,
+    identical_pictures,
     item_records,
     merge_users,
     read_catalogue,
@@ -100,10 +101,11 @@ class Passes:
         self.store.write(words | beam.Distinct(), "words")
 
     def _write(self, pipeline: beam.Pipeline) -> None:
-        items, index, cuts, dates, words, counts, rejects = (
+        items, index, words, counts, rejects = (
             self.store.read(pipeline, name)
-            for name in ("items", "index", "cuts", "dates", "words", "counts", "rejects")
+            for name in ("items", "index", "words", "counts", "rejects")
         )
+        cuts, period, dates = (self.store.read(pipeline, n) for n in ("cuts", "period", "dates"))
         records, item_words = item_records(items, index, dates, self.job)
         written = [
             write_shards(records, self.out, self.settings.shards, "items"),
@@ -118,7 +120,8 @@ class Passes:
         )
         write_words([words, item_words] | "all words" >> beam.Flatten(), self.out)
         write_rejects(rejects, self.out, self.settings.shards)
-        write_facts(counts, cuts, self.out)
+        counts = [counts, identical_pictures(items)] | "all counts" >> beam.Flatten()
+        write_facts(counts, cuts, period, self.out)
 
     def _keep(self, steps: list[Step]) -> None:
         counts = [step.counts for step in steps] | "all counts" >> beam.Flatten()

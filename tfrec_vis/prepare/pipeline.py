@@ -9,6 +9,7 @@ from tfrec_vis.prepare.output import write_facts, write_rejects, write_shards, w
 from tfrec_vis.prepare.schema import WriteSchemas
 from tfrec_vis.prepare.steps import (
     find,
+    identical_pictures,
     item_records,
     merge_users,
     read_catalogue,
@@ -41,5 +42,9 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     steps = (items, log, merged)
     rejects = [step.rejects for step in steps] | "all rejects" >> beam.Flatten()
     write_rejects(rejects, out, shards)
-    counts = [*(step.counts for step in steps), split_counts] | "all counts" >> beam.Flatten()
-    write_facts(counts, found.cuts, out)
+    counts = [
+        *(step.counts for step in steps),
+        split_counts,
+        identical_pictures(items.main),
+    ] | "all counts" >> beam.Flatten()
+    write_facts(counts, found.cuts, found.period, out)

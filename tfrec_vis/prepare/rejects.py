@@ -20,14 +20,19 @@ def rejected(kind: str, where: str, reason: str, values: Mapping[str, object]) -
 
 
 def reject_count(reject: Rejected) -> tuple[tuple[str, str, str], Count]:
-    """The reject as one count, with its place as the example."""
-    kind, source, length, line, reason, _ = reject
-    return (kind, "rejected", reason), (1, (source, length, line))
+    """The reject as one count, with its place and excerpt as the example."""
+    kind, source, length, line, reason, shown = reject
+    return (kind, "rejected", reason), (1, (source, length, line, shown))
 
 
 def reject_shard(reject: Rejected, shards: int) -> tuple[tuple[str, int], Rejected]:
     """The reject by kind and shard."""
-    return (reject[0], shard_of(f"{reject[1]}:{reject[3]}", shards)), reject
+    return (reject[0], place_shard(reject[1], reject[3], shards)), reject
+
+
+def place_shard(source: str, line: str, shards: int) -> int:
+    """The shard of the rejects of this file and line."""
+    return shard_of(f"{source}:{line}", shards)
 
 
 def reject_line(reject: Rejected) -> str:

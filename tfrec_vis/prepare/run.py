@@ -27,6 +27,7 @@ from tfrec_vis.prepare.pipeline import build
 from tfrec_vis.prepare.previous import Previous
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.store import Store
+from tfrec_vis.prepare.users_fault import users_fault
 from tfrec_vis.prepare.write import shard_name, write_json, write_text
 from tfrec_vis.sources.source import Source
 
@@ -84,7 +85,7 @@ def prepare(
     tf.io.gfile.makedirs(tf.io.gfile.join(folder, "schema"))
 
     def run(add: Phase) -> None:
-        with beam.Pipeline(runner=runner, options=options) as pipeline:
+        with users_fault(), beam.Pipeline(runner=runner, options=options) as pipeline:
             add(pipeline)
 
     job = Job(source, folder, settings, previous, None if cuts is None else tuple(cuts))
@@ -97,7 +98,7 @@ def prepare(
     with tf.io.gfile.GFile(path) as file:
         facts = Facts(**json.load(file))
     tf.io.gfile.remove(path)
-    facts.check(settings)
+    facts.check(settings, source, folder)
 
     _write_missing(folder, settings.shards, vocabularies)
     manifest = build_manifest(folder, source, settings, facts)

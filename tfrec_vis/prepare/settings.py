@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfrec_vis.errors import InputError
+from tfrec_vis.prepare.allowance import check_allowance
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class PrepareSettings:
         max_history: clicks in an impression's history.
         page_history: clicks in a pre-training page's history.
         max_shown: items in one page record.
-        max_rejected: share of rejected records that is borne, of interactions and of items each.
+        max_rejected: share of rejected records that is borne, of interactions and of items each;
+            or such shares by reason, with "default" for all other reasons together.
         max_pixels: pictures with more pixels than this are rejected before they are decoded.
         jpeg_quality: of the stored pictures, 1 to 100.
         sample_per_day: at most this many clicks of a day are kept to draw un-clicked items from.
@@ -44,7 +46,7 @@ class PrepareSettings:
     max_history: int = 50
     page_history: int = 5
     max_shown: int = 5
-    max_rejected: float = 0.1
+    max_rejected: float | dict[str, float] = 0.1
     max_pixels: int = 50_000_000
     jpeg_quality: int = 95
     sample_per_day: int = 5_000
@@ -64,6 +66,7 @@ class PrepareSettings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"prepare.{name}: expected {low} to {high}, got {value}")
+        check_allowance(self.max_rejected)
         if self.passes > self.shards:
             raise InputError(
                 f"prepare.passes: {self.passes} passes write at least as many files of each kind; "
@@ -79,7 +82,6 @@ _RANGES = (
     ("max_history", 1, 1000),
     ("page_history", 1, 1000),
     ("max_shown", 1, 1000),
-    ("max_rejected", 0, 1),
     # Pillow itself refuses to open pictures of more than 178 million pixels.
     ("max_pixels", 1, 178_000_000),
     ("jpeg_quality", 1, 100),

@@ -9,6 +9,7 @@ from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.transforms import combiners
 
 from tfrec_vis.prepare.cuts import FindCuts
+from tfrec_vis.prepare.identical import identical_counts, picture_hash
 from tfrec_vis.prepare.item_table import BuildItemTable
 from tfrec_vis.prepare.items import (
     COUNTS,
@@ -25,6 +26,7 @@ from tfrec_vis.prepare.items import (
 from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.negatives import ClickPool, SampleClicks, thin
 from tfrec_vis.prepare.numbering import NumberItems
+from tfrec_vis.prepare.period import user_period, widest
 from tfrec_vis.prepare.rejects import reject_count
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.users import (
@@ -62,11 +64,13 @@ class Found(NamedTuple):
         cuts: timestamps.
         pool: ClickPool.
         dates: ItemTable of the first time in the log and of the first click.
+        period: first and last timestamp; None for an empty log.
     """
 
     cuts: PCollection
     pool: PCollection
     dates: PCollection
+    period: PCollection
 
 
 def read_catalogue(pipeline: beam.Pipeline, job: Job) -> tuple[Step, PCollection]:
@@ -138,7 +142,7 @@ def merge_users(rows: PCollection, settings: PrepareSettings) -> Step:
 
 
 def find(users: PCollection, users_again: PCollection, job: Job) -> Found:
-    """Cuts, pool and dates.
+    """Cuts, pool, dates and period.
 
     Args:
         users: merged users.
@@ -157,7 +161,8 @@ def find(users: PCollection, users_again: PCollection, job: Job) -> Found:
         | "earliest" >> beam.CombinePerKey(earliest)
         | "dates" >> beam.CombineGlobally(BuildItemTable(2))
     )
-    return Found(cuts, _pool(users, job.source.has_labels, job.settings), dates)
+    period = users | beam.Map(user_period) | "period" >> beam.CombineGlobally(widest)
+    return Found(cuts, _pool(users, job.source.has_labels, job.settings), dates, period)
 
 
 def split_users(
@@ -185,6 +190,16 @@ def item_records(
         item_example, AsSingleton(index), AsSingleton(dates), names, job.settings.shards
     )
     return records, items | "item words" >> beam.FlatMap(item_vocabulary, names)
+
+
+def identical_pictures(items: PCollection) -> PCollection:
+    """Counts of items that share their very picture with another."""
+    return (
+        items
+        | "hash pictures" >> beam.Map(picture_hash)
+        | "items by picture" >> combiners.Count.PerElement()
+        | "identical pictures" >> beam.FlatMap(identical_counts)
+    )
 
 
 def _pool(users: PCollection, has_labels: bool, settings: PrepareSettings) -> PCollection:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
 from typing import NamedTuple
 
-END_OF_TIME = 4_102_444_800  # 2100-01-01
+from tfrec_vis.prepare.timestamps import seconds_since_1970
+
 EXCERPT_LENGTH = 200
+_KEYS = ("user_id", "item_id", "timestamp", "clicked", "image")
+_TRUTH = {"true": "1", "false": "0"}
 
 
 class Reject(Exception):
@@ -58,29 +60,15 @@ def identifier(value: object, reason: str) -> str:
     return result
 
 
-def timestamp(value: object, form: str) -> int:
-    """Seconds since 1970 of a time given as "seconds", "milliseconds" or "iso" (UTC if bare).
-
-    Raises:
-        Reject: ``bad_timestamp``: unreadable, or outside 1970 to 2100.
-    """
-    try:
-        moment = _seconds(value, form)
-    except (ValueError, TypeError, OverflowError):
-        raise Reject("bad_timestamp") from None
-    if not 0 <= moment < END_OF_TIME:
-        raise Reject("bad_timestamp")
-    return moment
-
-
 def clicked(value: object) -> int:
-    """0 or 1.
+    """0 or 1, also where it is written true or false.
 
     Raises:
         Reject: ``bad_clicked``: anything else.
     """
+    written = text(value).strip().lower()
     try:
-        number = float(text(value)) if not isinstance(value, bool) else float(value)
+        number = float(_TRUTH.get(written, written))
     except ValueError:
         number = math.nan
     if number not in (0.0, 1.0):
@@ -100,7 +88,10 @@ def interaction(
     """
     user = identifier(values.get("user_id"), "missing_user_id")
     item = identifier(values.get("item_id"), "missing_item_id")
-    moment = timestamp(values.get("timestamp"), form)
+    try:
+        moment = seconds_since_1970(values.get("timestamp"), form)
+    except ValueError:
+        raise Reject("bad_timestamp") from None
     label = clicked(values.get("clicked")) if has_labels else 1
     page = text(values.get("page_id")) or f"{user}@{moment}"
     return user, Row(moment, page, item, label, tuple(text(values.get(name)) for name in context))
@@ -112,34 +103,21 @@ def excerpt(values: Mapping[str, object]) -> str:
         shown = str(values["excerpt"])
     else:
         shown = json.dumps(
-            {name: _printable(value) for name, value in values.items() if value is not None},
+            {
+                name: _printable(values[name])
+                for name in sorted(values, key=_keys_first)
+                if values[name] is not None
+            },
             ensure_ascii=False,
             default=str,
         )
     return shown[:EXCERPT_LENGTH].encode(errors="replace").decode()
 
 
+def _keys_first(name: str) -> int:
+    """What tells one record from another is not what is cut off."""
+    return _KEYS.index(name) if name in _KEYS else len(_KEYS)
+
+
 def _printable(value: object) -> object:
     return f"<{len(value)} bytes>" if isinstance(value, bytes) else value
-
-
-def _seconds(value: object, form: str) -> int:
-    if isinstance(value, date):  # a datetime is a date
-        moment = value if isinstance(value, datetime) else datetime(*value.timetuple()[:3])
-        return _utc(moment)
-    if isinstance(value, bool):
-        raise ValueError("a truth value is no time")
-    written = text(value).strip()
-    if form == "iso":
-        return _utc(datetime.fromisoformat(written.replace("Z", "+00:00")))
-    try:
-        number = int(written)
-    except ValueError:
-        number = math.floor(float(written))
-    return number // 1000 if form == "milliseconds" else number
-
-
-def _utc(moment: datetime) -> int:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return math.floor(moment.timestamp())

@@ -28,6 +28,9 @@ _SECTIONS: dict[str, type] = {
 }
 
 
+_TYPES = ("float", "dict[str,float]")
+
+
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Reads and validates a recipe.
 
@@ -69,8 +72,9 @@ def _section(kind: type, values: Any, name: str, path: Path) -> Any:
     try:
         return pydantic.TypeAdapter(kind).validate_python(values)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        setting = ".".join([name, *map(str, first["loc"])])
+        # Of a setting with several types, the error that got furthest; without the types' names.
+        first = max(error.errors(), key=lambda e: len(e["loc"]))
+        setting = ".".join([name, *(str(p) for p in first["loc"] if p not in _TYPES)])
         message = first["msg"][:1].lower() + first["msg"][1:]
         raise InputError(f"{path}: {setting}: {message}, got {first['input']!r}") from error
 

@@ -6,10 +6,8 @@ import datetime as dt
 import json
 from decimal import Decimal
 
-from tfrec_vis.sources.source import TimestampFormat
 
-
-def as_text(value: object, timestamp_format: TimestampFormat = "iso") -> str | None:
+def as_text(value: object, timestamp_format: str = "iso") -> str | None:
     """One value as text, so that the same id reads the same whatever its type.
 
     Integers and whole floats lose the fraction (``12.0``, as pandas writes an integer column
@@ -56,11 +54,13 @@ def _number(value: float | Decimal) -> str | None:
     return str(int(value))
 
 
-def _time(value: dt.datetime, timestamp_format: TimestampFormat) -> str:
+def _time(value: dt.datetime, timestamp_format: str) -> str:
     if value.tzinfo is None:
         value = value.replace(tzinfo=dt.timezone.utc)
     if timestamp_format == "iso":
         return value.isoformat()
+    if "%" in timestamp_format:
+        return value.astimezone(dt.timezone.utc).strftime(timestamp_format)
     since = value - dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
     unit = (
         dt.timedelta(seconds=1) if timestamp_format == "seconds" else dt.timedelta(milliseconds=1)

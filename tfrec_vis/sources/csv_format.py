@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from tfrec_vis.sources.files import lines
-from tfrec_vis.sources.row_format import Header, RowFormat, unreadable
-from tfrec_vis.sources.source import RawRow, TimestampFormat
+from tfrec_vis.sources.row_format import Header, Reading, RowFormat, unreadable
+from tfrec_vis.sources.source import RawRow
 
 
 class CsvFormat(RowFormat):
@@ -21,30 +21,25 @@ class CsvFormat(RowFormat):
         delimiter: the character between fields.
     """
 
+    has_header_line = True
+
     def __init__(self, delimiter: str = ",") -> None:
         self._delimiter = delimiter
 
-    def header(self, path: str) -> Header:
-        feed = _Feed(lines(path))
+    def header(self, path: str, reading: Reading) -> Header:
+        feed = _Feed(lines(path), reading.encoding)
         reader = csv.reader(feed, delimiter=self._delimiter)
-        columns = tuple(next(_records(reader), ()))
-        if feed.not_utf8:
-            raise ValueError("the header is not UTF-8 text")
+        columns = reading.names or tuple(next(_records(reader), ()))
+        if feed.has_foreign_bytes:
+            raise ValueError(f"the header is no {reading.encoding} text")
         return Header(columns, next(_records(reader), None) is not None)
 
-    def rows(
-        self,
-        path: str,
-        name: str,
-        columns: Mapping[str, str],
-        timestamp_format: TimestampFormat,
-        part: int = 0,
-    ) -> Iterator[RawRow]:
-        feed = _Feed(lines(path))
+    def rows(self, path: str, name: str, reading: Reading, part: int = 0) -> Iterator[RawRow]:
+        feed = _Feed(lines(path), reading.encoding)
         reader = csv.reader(feed, delimiter=self._delimiter)
-        names = next(_records(reader), [])
+        names = reading.names or tuple(next(_records(reader), ()))
         position = {column: i for i, column in enumerate(names)}
-        places = {key: position.get(column) for key, column in columns.items()}
+        places = {key: position.get(column) for key, column in reading.columns.items()}
         while True:
             feed.start_record()
             problem = ""
@@ -61,7 +56,7 @@ class CsvFormat(RowFormat):
                 continue
             elif not problem and len(fields) != len(names):
                 problem = "ragged_row"
-            if feed.not_utf8:
+            if feed.has_foreign_bytes:
                 problem = "not_utf8"
             where = f"{name}:{feed.first_line}"
             if problem:
@@ -76,8 +71,9 @@ class CsvFormat(RowFormat):
 class _Feed:
     """Lines for ``csv.reader`` that remembers which of them the current record took."""
 
-    def __init__(self, source: Iterator[bytes]) -> None:
+    def __init__(self, source: Iterator[bytes], encoding: str) -> None:
         self._source = source
+        self._encoding = encoding
         self._returned: deque[str] = deque()
         self.taken: list[str] = []
         self.first_line = 1
@@ -93,7 +89,8 @@ class _Feed:
         del self.taken[1:]
 
     @property
-    def not_utf8(self) -> bool:
+    def has_foreign_bytes(self) -> bool:
+        """Whether the record has bytes that the encoding does not know."""
         return any(not line.isascii() and _has_surrogate(line) for line in self.taken)
 
     def __iter__(self) -> _Feed:
@@ -107,7 +104,7 @@ class _Feed:
             if raw is None:
                 self.ended = True
                 raise StopIteration
-            line = raw.decode("utf-8", "surrogateescape")
+            line = raw.decode(self._encoding, "surrogateescape")
         self.taken.append(line)
         return line
 

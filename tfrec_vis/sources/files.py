@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import os
 from collections.abc import Iterator
+from typing import IO, cast
 
-from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from tfrec_vis.errors import InputError
@@ -59,8 +62,11 @@ def lines(path: str) -> Iterator[bytes]:
     """The lines of a text file with their ends, a leading UTF-8 byte-order mark removed.
 
     Compressed files (``.gz``, ``.bz2``) are decompressed on the way.
+
+    Raises:
+        EOFError, OSError, zlib.error: a compressed file is cut off or damaged.
     """
-    with FileSystems.open(path) as file:
+    with _open(path) as file:
         rest = b""
         first = True
         while chunk := file.read(_CHUNK):
@@ -70,6 +76,15 @@ def lines(path: str) -> Iterator[bytes]:
                 first = False
         if rest:
             yield _without_mark(rest) if first else rest
+
+
+def _open(path: str) -> IO[bytes]:
+    # Beam's own decompression takes a file that is cut off for a whole one.
+    file = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    name = path.lower()
+    if name.endswith(".gz"):
+        return cast(IO[bytes], gzip.open(file))
+    return bz2.open(file) if name.endswith(".bz2") else file
 
 
 def _without_mark(line: bytes) -> bytes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 
 from tfrec_vis.sources.as_text import as_text
 from tfrec_vis.sources.files import lines
-from tfrec_vis.sources.row_format import Header, RowFormat, unreadable
-from tfrec_vis.sources.source import RawRow, TimestampFormat
+from tfrec_vis.sources.row_format import Header, Reading, RowFormat, unreadable
+from tfrec_vis.sources.source import RawRow
 
 _HEADER_LINES = 100
 
@@ -17,13 +17,13 @@ _HEADER_LINES = 100
 class JsonLinesFormat(RowFormat):
     """One JSON object a line; its columns are the keys of the first 100 objects."""
 
-    def header(self, path: str) -> Header:
+    def header(self, path: str, reading: Reading) -> Header:
         columns: dict[str, None] = {}
         has_rows = False
         for line in islice(lines(path), _HEADER_LINES):
             has_rows = has_rows or bool(line.strip())
             try:
-                record = json.loads(line)
+                record = json.loads(line.decode(reading.encoding))
             except (ValueError, RecursionError):
                 continue
             if isinstance(record, dict):
@@ -32,28 +32,22 @@ class JsonLinesFormat(RowFormat):
             raise ValueError(f"no JSON object in the first {_HEADER_LINES} lines")
         return Header(tuple(columns), has_rows)
 
-    def rows(
-        self,
-        path: str,
-        name: str,
-        columns: Mapping[str, str],
-        timestamp_format: TimestampFormat,
-        part: int = 0,
-    ) -> Iterator[RawRow]:
+    def rows(self, path: str, name: str, reading: Reading, part: int = 0) -> Iterator[RawRow]:
         for number, line in enumerate(lines(path), start=1):
             if line.strip():
-                yield _row(f"{name}:{number}", line, columns, timestamp_format)
+                yield _row(f"{name}:{number}", line, reading)
 
 
-def _row(
-    where: str, line: bytes, columns: Mapping[str, str], timestamp_format: TimestampFormat
-) -> RawRow:
-    excerpt = line.decode("utf-8", "replace").strip()
+def _row(where: str, line: bytes, reading: Reading) -> RawRow:
+    excerpt = line.decode(reading.encoding, "replace").strip()
     try:
-        record = json.loads(line.decode("utf-8"))
+        record = json.loads(line.decode(reading.encoding))
         if not isinstance(record, dict):
             return unreadable(where, "not_json", excerpt)
-        values = {key: as_text(record.get(name), timestamp_format) for key, name in columns.items()}
+        values = {
+            key: as_text(record.get(name), reading.timestamp_format)
+            for key, name in reading.columns.items()
+        }
     except UnicodeError:
         return unreadable(where, "not_utf8", excerpt)
     except (ValueError, RecursionError):

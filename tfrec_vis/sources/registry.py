@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tfrec_vis.errors import InputError
+from tfrec_vis.sources.amazon import AmazonSource
 from tfrec_vis.sources.hm import HmSource
+from tfrec_vis.sources.impressions import ImpressionsSource
+from tfrec_vis.sources.movielens import MovieLensSource
 from tfrec_vis.sources.nearest import listed, nearest
+from tfrec_vis.sources.pixelrec import PixelRecSource
 from tfrec_vis.sources.source import Source
 from tfrec_vis.sources.table import TableSource
 
-_SOURCES: dict[str, type[HmSource] | type[TableSource]] = {
-    source.kind: source for source in (HmSource, TableSource)
+_SOURCES: dict[str, Callable[[Mapping[str, object], str], Source]] = {
+    "hm": HmSource,
+    "movielens": MovieLensSource,
+    "pixelrec": PixelRecSource,
+    "amazon": AmazonSource,
+    "impressions": ImpressionsSource,
+    "table": TableSource,
 }
 
 

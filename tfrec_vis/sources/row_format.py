@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tfrec_vis.sources.source import RawRow, TimestampFormat
+from tfrec_vis.sources.source import RawRow
 
 _EXCERPT = 200
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a table are read.
+
+    Args:
+        columns: contract column name -> the files' column name; columns that a file does not
+            have give None.
+        timestamp_format: how typed dates and times are written as text.
+        encoding: of text files; one in which a line ends with the byte 10.
+        names: the columns of CSV files without a header line; empty: the first line names them.
+    """
+
+    columns: Mapping[str, str] = field(hash=False)
+    timestamp_format: str = "seconds"
+    encoding: str = "utf-8"
+    names: tuple[str, ...] = ()
 
 
 class Header(NamedTuple):
@@ -19,10 +38,16 @@ class Header(NamedTuple):
 
 
 class RowFormat(ABC):
-    """Reads the rows of one kind of file."""
+    """Reads the rows of one kind of file.
+
+    Attributes:
+        has_header_line: whether the columns are named by a line that a file may lack.
+    """
+
+    has_header_line = False
 
     @abstractmethod
-    def header(self, path: str) -> Header:
+    def header(self, path: str, reading: Reading) -> Header:
         """The file's columns.
 
         Raises:
@@ -34,24 +59,8 @@ class RowFormat(ABC):
         return 1
 
     @abstractmethod
-    def rows(
-        self,
-        path: str,
-        name: str,
-        columns: Mapping[str, str],
-        timestamp_format: TimestampFormat,
-        part: int = 0,
-    ) -> Iterator[RawRow]:
-        """The rows of one part.
-
-        Args:
-            path: the file.
-            name: what ``RawRow.where`` calls it.
-            columns: contract column name -> the file's column name; columns that the file does
-                not have give None.
-            timestamp_format: how typed dates and times are written as text.
-            part: 0 to ``parts(path) - 1``.
-        """
+    def rows(self, path: str, name: str, reading: Reading, part: int = 0) -> Iterator[RawRow]:
+        """The rows of one part, 0 to ``parts(path) - 1``; ``name`` is the file's in ``where``."""
 
 
 def unreadable(where: str, problem: str, excerpt: str) -> RawRow:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
-
-TimestampFormat = Literal["seconds", "milliseconds", "iso"]
 
 
 class RawRow(NamedTuple):
@@ -15,11 +13,12 @@ class RawRow(NamedTuple):
 
     Args:
         where: file name and 1-based line at which the record starts
-            (``"transactions_train.csv:123"``), or ``"file.parquet:row 7"``.
+            (``"transactions_train.csv:123"``), ``"file.parquet:row 7"``, or file and item_id.
         values: contract column name -> text, or None where the record has no value. Only
             ``image`` may also be bytes.
         problem: why the record could not be read (``"ragged_row"``, ``"not_csv"``,
-            ``"not_json"``, ``"not_utf8"``), else empty. ``values`` then holds ``"excerpt"`` alone.
+            ``"not_json"``, ``"not_utf8"``, of page views also ``"nothing_shown"`` and
+            ``"clicked_not_shown"``), else empty. ``values`` then holds ``"excerpt"`` alone.
     """
 
     where: str
@@ -35,7 +34,9 @@ class Source(ABC):
         item_features: names of the declared item features.
         context_features: names of the declared context features of interactions.
         has_labels: whether interactions carry ``clicked``; without it every row is a click.
-        timestamp_format: what ``timestamp`` texts are: Unix seconds, milliseconds, or ISO 8601.
+        timestamp_format: what ``timestamp`` texts are: "seconds" or "milliseconds" since 1970,
+            "iso" (ISO 8601), or a pattern of ``strptime``; UTC where no zone is given.
+        timestamp_setting: the recipe's key of that; empty where the layout fixes it.
         image_roots: folders that image paths must stay under; relative image paths are resolved
             against the first.
     """
@@ -44,7 +45,8 @@ class Source(ABC):
     item_features: tuple[str, ...]
     context_features: tuple[str, ...]
     has_labels: bool
-    timestamp_format: TimestampFormat
+    timestamp_format: str
+    timestamp_setting: str = ""
     image_roots: tuple[str, ...]
 
     @abstractmethod

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, PCollection
@@ -15,8 +16,8 @@ from tfrec_vis.sources.files import expand, relative
 from tfrec_vis.sources.jsonl_format import JsonLinesFormat
 from tfrec_vis.sources.nearest import listed, nearest
 from tfrec_vis.sources.parquet_format import ParquetFormat
-from tfrec_vis.sources.row_format import Header, RowFormat
-from tfrec_vis.sources.source import RawRow, TimestampFormat
+from tfrec_vis.sources.row_format import Header, Reading, RowFormat
+from tfrec_vis.sources.source import RawRow
 
 _FORMATS: dict[str, RowFormat] = {
     ".csv": CsvFormat(),
@@ -38,16 +39,16 @@ class TableFiles:
         pattern: path or wildcard (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, also ``.gz`` or
             ``.bz2`` after these, or ``.parquet``).
         base: folder that the file names in ``RawRow.where`` count from.
-        columns: contract column name -> the files' column name.
-        timestamp_format: how typed dates and times are written as text.
+        reading: the columns, and how they are read.
+        change: what becomes of a row that could be read; None: it stays as it is.
     """
 
     label: str
     setting: str
     pattern: str
     base: str
-    columns: Mapping[str, str] = field(hash=False)
-    timestamp_format: TimestampFormat = "seconds"
+    reading: Reading
+    change: Callable[[RawRow], Iterable[RawRow]] | None = None
 
     def files(self) -> list[str]:
         """The files, sorted.
@@ -70,6 +71,11 @@ class TableFiles:
         """
         has_rows = False
         for path in self.files():
+            if self.reading.names and not _format(path).has_header_line:
+                raise InputError(
+                    f"{self.setting}.names is for CSV and TSV files without a header line, and "
+                    f"{path} has names of its own; leave it out"
+                )
             header = self._header(path)
             has_rows = has_rows or header.has_rows
             if header.columns:
@@ -81,10 +87,14 @@ class TableFiles:
                 "the recipe"
             )
 
-    def columns_present(self) -> tuple[str, ...]:
-        """The column names of the first file, or none if there is no such file."""
+    def with_columns_present(self, names: Iterable[str]) -> TableFiles:
+        """The table with those columns besides that its first file has, under their own names."""
         found = expand(self.pattern)
-        return self._header(found[0]).columns if found else ()
+        present = self._header(found[0]).columns if found else ()
+        more = {name: name for name in names if name in present}
+        return replace(
+            self, reading=replace(self.reading, columns={**self.reading.columns, **more})
+        )
 
     def read(self) -> beam.PTransform:
         """PBegin -> PCollection[RawRow]."""
@@ -97,21 +107,32 @@ class TableFiles:
 
     def rows(self, path: str, part: int) -> Iterator[RawRow]:
         """The rows of one part of a file."""
-        name = relative(path, self.base)
-        return _format(path).rows(path, name, self.columns, self.timestamp_format, part)
+        with self._damage_named(path):
+            for row in _format(path).rows(path, relative(path, self.base), self.reading, part):
+                if row.problem or self.change is None:
+                    yield row
+                else:
+                    yield from self.change(row)
 
     def _header(self, path: str) -> Header:
+        with self._damage_named(path):
+            return _format(path).header(path, self.reading)
+
+    @contextmanager
+    def _damage_named(self, path: str) -> Iterator[None]:
+        """Turns the errors of a file that is cut off, or of another format, into the user's."""
         try:
-            return _format(path).header(path)
+            yield
         except (ValueError, OSError, EOFError, zlib.error) as error:
             reason = " ".join(str(error).split())
             raise InputError(
-                f"cannot read {path} as its extension says ({reason}); give a whole UTF-8 CSV, "
-                f"JSON Lines or Parquet file in {self.setting}"
+                f"cannot read {path} as its extension says ({reason}); give a whole CSV, JSON "
+                f"Lines or Parquet file in {self.setting}, text as UTF-8 (kinds table and "
+                "impressions: or in the encoding that they name)"
             ) from error
 
     def _check_columns(self, name: str, present: tuple[str, ...]) -> None:
-        for key, column in self.columns.items():
+        for key, column in self.reading.columns.items():
             if column not in present:
                 raise InputError(
                     f"{name} has no column {column!r} (for {key}); {nearest(column, present)}it "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfrec_vis.errors import InputError
-from tfrec_vis.prepare.validate import Reject, timestamp
+from tfrec_vis.prepare.timestamps import seconds_since_1970
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class PrepareOptions:
 
 def _time(text: str) -> int:
     try:
-        return timestamp(text, "seconds" if text.strip().isdigit() else "iso")
-    except Reject:
+        return seconds_since_1970(text, "seconds" if text.strip().isdigit() else "iso")
+    except (ValueError, OverflowError):
         raise InputError(
             f"--cuts: {text!r} is no time; give three in seconds since 1970 or as 2024-01-31"
         ) from None

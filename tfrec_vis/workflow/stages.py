@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,10 @@ def _prepare(recipe: Recipe, out: Path, existing: Path, options: PrepareOptions)
     manifest = prepare(source, out, recipe.prepare, options.beam, append_to, options.cuts)
     for what in ("interactions", "items"):
         print(f"  {what}: {_counts(manifest[what])}", flush=True)
+    first, last = (datetime.fromtimestamp(t, timezone.utc) for t in manifest["period"])
+    print(f"  the log runs from {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC")
+    if same := manifest["items"]["identical_images"]["items"]:
+        print(f"  {same} items share their photo with another item", flush=True)
 
 
 def _counts(numbers: dict[str, Any]) -> str:
