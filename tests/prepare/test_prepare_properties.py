@@ -70,7 +70,7 @@ def with_examples(number: int):
     return decorate
 
 
-@with_examples(4)  # each takes two preparations
+@with_examples(3)  # each takes two preparations
 def test_dirty_logs(labels: bool, rows: list, times: list, seed: int) -> None:
     check_dirty_log(labels, rows, times, seed)
 
