@@ -38,11 +38,8 @@ def words(folder):
     return {path.name: path.read_text() for path in (folder / "vocabulary").iterdir()}
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["labelled", "clicks only"])
-def grown(request, tmp_path_factory):
+def grow(folder, labels):
     """A preparation, what is added, and all of it prepared at once with the same cuts."""
-    labels = request.param
-    folder = tmp_path_factory.mktemp("grown")
     items = catalogue(40)
     new_items, old_items = items[::4], [item for n, item in enumerate(items) if n % 4]
     log = random_log(7, items=40, labels=labels)
@@ -63,8 +60,15 @@ def grown(request, tmp_path_factory):
     return labels, base, before, (new_log, new_items), whole, at_once
 
 
-@pytest.mark.parametrize("passes", [1, 2])
-def test_append_gives_what_all_at_once_gives(grown, tmp_path, passes):
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    return grow(tmp_path_factory.mktemp("labelled"), True)
+
+
+@pytest.mark.parametrize("kind, passes", [("labelled", 1), ("clicks only", 2)])
+def test_append_gives_what_all_at_once_gives(request, tmp_path, kind, passes):
+    is_labelled = kind == "labelled"
+    grown = request.getfixturevalue(kind) if is_labelled else grow(tmp_path, False)
     labels, base, before, added, whole, at_once = grown
     out = tmp_path / "out"
     settings = replace(SETTINGS, passes=passes)
@@ -86,16 +90,16 @@ def test_append_gives_what_all_at_once_gives(grown, tmp_path, passes):
     assert manifest["splits"]["test"]["clicks"] > before["splits"]["test"]["clicks"]
 
 
-def test_all_rows_again_change_no_record(grown, tmp_path):
+def test_all_rows_again_change_no_record(labelled, tmp_path):
     """A wildcard that still holds the old files."""
-    labels, _, _, added, whole, _ = grown
+    labels, _, _, added, whole, _ = labelled
     out = tmp_path / "out"
     prepare(MemorySource(*added, labels), out, SETTINGS, append_to=whole)
     assert by_item_id(out) == by_item_id(whole)
 
 
-def test_cuts_can_be_moved(grown, tmp_path):
-    labels, base, before, added, *_ = grown
+def test_cuts_can_be_moved(labelled, tmp_path):
+    labels, base, before, added, *_ = labelled
     cuts = [cut + DAY for cut in before["cuts"]]
     out = tmp_path / "out"
     manifest = prepare(MemorySource(*added, labels), out, SETTINGS, append_to=base, cuts=cuts)
@@ -114,8 +118,8 @@ def test_cuts_can_be_moved(grown, tmp_path):
         ({"base": "nothing"}, "no prepared data to append to"),
     ],
 )
-def test_what_does_not_fit(grown, tmp_path, change, words):
-    labels, base, _, added, *_ = grown
+def test_what_does_not_fit(labelled, tmp_path, change, words):
+    labels, base, _, added, *_ = labelled
     if "base" in change:
         base = tmp_path / change["base"]
     kind = {name: change[name] for name in ("features", "context") if name in change}

@@ -231,7 +231,9 @@ def _step(
     rejected = rejects | f"{kind} rejected" >> beam.Flatten()
     counts = [*counts, rejected | f"{kind} rejects counted" >> beam.Map(reject_count)]
     if raw is not None:
-        counts.append(raw | f"{kind} read" >> beam.Map(_one, (kind, "read")))
+        # Added up where they are read: one count for each row would fill a runner's memory.
+        read = raw | f"count {kind} read" >> combiners.Count.Globally()
+        counts.append(read | f"{kind} read" >> beam.Map(_count, (kind, "read")))
     return Step(main, counts | f"{kind} counts" >> beam.Flatten(), rejected)
 
 
@@ -259,5 +261,5 @@ def _item_alone(item: tuple, number: int) -> tuple:
     return item
 
 
-def _one(_: Any, key: tuple[str, str]) -> tuple[tuple[str, str], tuple[int, None]]:
-    return key, (1, None)
+def _count(number: int, key: tuple[str, str]) -> tuple[tuple[str, str], tuple[int, None]]:
+    return key, (number, None)
