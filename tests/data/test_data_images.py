@@ -73,6 +73,16 @@ def test_a_batch_is_each_on_its_own():
     assert none.shape == (0, 24, 24, 3) and none.dtype == tf.uint8
 
 
+@pytest.mark.parametrize("size", [(32, 32), (32, 20), (7, 32), (90, 41), (10, 16)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_known_jpegs_give_the_same_pixels(size, mode):
+    noise = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
+    stored = encoded(Image.fromarray(noise).convert(mode), "JPEG")
+    np.testing.assert_array_equal(
+        decode_letterboxed(stored, 32, jpeg=True), decode_letterboxed(stored, 32)
+    )
+
+
 def test_what_is_no_picture_is_refused():
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode_letterboxed(b"not a picture", 32)

@@ -49,14 +49,14 @@ def test_clean_data_have_no_anomalies(old, records):
 
 
 def rewritten(folder, stem, change):
-    """Changes every record of the first shard of a copy."""
-    shard = sorted(folder.glob(f"{stem}-*.tfrecord"))[0]
-    records = list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
-    with tf.io.TFRecordWriter(str(shard)) as writer:
-        for record in records:
-            example = tf.train.Example.FromString(record)
-            change(example.features.feature)
-            writer.write(example.SerializeToString())
+    """Changes every record of a copy."""
+    for shard in folder.glob(f"{stem}-*.tfrecord"):
+        records = list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
+        with tf.io.TFRecordWriter(str(shard)) as writer:
+            for record in records:
+                example = tf.train.Example.FromString(record)
+                change(example.features.feature)
+                writer.write(example.SerializeToString())
 
 
 def first_int(name, value):

@@ -124,7 +124,7 @@ def items(
     )
 
     def pictures(rows: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded = decode_letterboxed_batch(tf.gather(images, rows), image_size)
+        decoded = decode_letterboxed_batch(tf.gather(images, rows), image_size, jpeg=True)
         return {"item_index": tf.cast(rows, tf.int64), "image": decoded}
 
     return dataset.map(pictures, num_parallel_calls=2, deterministic=True).prefetch(2)

@@ -193,7 +193,9 @@ class _Batch:
         item_index, position = tf.unique(tf.boolean_mask(both, present))
         where = tf.cast(tf.where(present), tf.int32)
         position = tf.scatter_nd(where, position + 1, tf.shape(both)) - 1
-        image = decode_letterboxed_batch(tf.gather(self.images, item_index), self.image_size)
+        image = decode_letterboxed_batch(
+            tf.gather(self.images, item_index), self.image_size, jpeg=True
+        )
         seed = tf.stack([self.seed, number])
         if self.flip:
             chance = tf.random.stateless_uniform([tf.shape(image)[0], 1, 1, 1], seed)
