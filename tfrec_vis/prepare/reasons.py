@@ -13,7 +13,10 @@ REASONS = {
     "bad_clicked": "map the column that says whether, not how often",
     "nothing_shown": "leave such page views out, or map the column that lists the items",
     "clicked_not_shown": "list every item of the page as shown",
-    "too_many_rows": "leave robots out of the log, or raise prepare.max_user_rows",
+    "too_many_rows": (
+        "leave robots out of the log, and visitors without an id of their own; or raise "
+        "prepare.max_user_rows"
+    ),
     "unknown_item": "write ids the same way in both tables: lost leading zeros, 12.0",
     "item_rejected": "mend the item",
     "duplicate_item_id": "one row an item",
