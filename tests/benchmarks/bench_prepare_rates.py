@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import time
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 from apache_beam.coders import FastPrimitivesCoder
-from PIL import Image
+from photos import textured_photo
 
 from tfrec_vis.prepare.images import shrink_image
 from tfrec_vis.prepare.item_table import BuildItemTable, ItemTable
@@ -64,16 +62,6 @@ def impression(clicks: int) -> bytes:
             "device": "phone",
         }
     )
-
-
-def textured_photo() -> bytes:
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:800, 0:640]
-    waves = 128 + 60 * np.sin(x / 9) + 40 * np.cos(y / 17)
-    pixels = waves[..., None] + rng.normal(0, 12, (800, 640, 3))
-    stored = io.BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(stored, "JPEG", quality=88)
-    return stored.getvalue()
 
 
 def item_table() -> ItemTable:
