@@ -23,6 +23,12 @@ def test_constant_column_is_0_whatever_comes_later() -> None:
     np.testing.assert_allclose(layer(tf.constant([[9.0, 2.0]])).numpy(), [[0.0, 0.0]])
 
 
+def test_what_was_rare_stays_within_bounds() -> None:
+    layer = Standardize(1)
+    layer.fit_to(tf.constant([[1.0]] * 9_999 + [[0.0]]))  # alone it would give -100
+    np.testing.assert_allclose(layer(tf.constant([[0.0], [1.0]])).numpy(), [[-10.0], [0.01]], 1e-3)
+
+
 def test_no_row_changes_nothing() -> None:
     layer = Standardize(2)
     layer.fit_to(tf.zeros([0, 2]))

@@ -9,13 +9,17 @@ import tf_keras as keras
 
 _LEAST = 1e-6
 """A deviation below this is that of a constant."""
+_BOUND = 10.0
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
 class Standardize(keras.layers.Layer):
-    """Columns at mean 0 and standard deviation 1 of the rows it was fitted to.
+    """Columns at mean 0 and standard deviation 1 of the rows it was fitted to, within bounds.
 
-        out = (x - mean) / deviation;   0 for a column that was constant
+        out = min(max((x - mean) / deviation, -10), 10);   0 for a column that was constant
+
+    The bound is for what was rare in those rows: a flag that one row in 100,000 lacks would lie at
+    -316 there, and cross layers multiply.
 
     Log counts and days differ in scale; as they are, the largest decide what a network learns
     first, and how far a run gets depends on its initial weights. Columns that may be noise are
@@ -49,7 +53,7 @@ class Standardize(keras.layers.Layer):
         """Standardizes [n, width]."""
         constant = self.deviation < _LEAST
         scaled = (values - self.mean) / tf.where(constant, 1.0, self.deviation)
-        return tf.where(constant, 0.0, scaled)
+        return tf.where(constant, 0.0, tf.clip_by_value(scaled, -_BOUND, _BOUND))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -23,7 +23,7 @@ class Fit:
 
     Attributes:
         scores: per named data set, click probabilities float64 [rows].
-        weights: the trained weights.
+        weights: what training set, as ``Ranker.set_learned`` takes it.
         epochs: epochs that the kept weights have seen.
     """
 
