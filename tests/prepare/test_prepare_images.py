@@ -216,3 +216,14 @@ def test_missing_images(shop, name):
     os.mkfifo(shop / "photos" / "pipe")
     with pytest.raises(Reject, match="image_missing"):
         read_image(name, [str(shop / "photos")])
+
+
+def test_a_huge_file_is_not_read_whole(tmp_path):
+    path = tmp_path / "big.jpg"
+    with path.open("wb") as file:
+        file.truncate(images._MOST_BYTES + 1)  # takes no room on the disk
+    with pytest.raises(Reject, match="image_too_large"):
+        read_image("big.jpg", [str(tmp_path)])
+    with path.open("r+b") as file:
+        file.truncate(10)
+    assert read_image("big.jpg", [str(tmp_path)]) == bytes(10)

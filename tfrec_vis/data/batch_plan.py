@@ -19,7 +19,7 @@ def plan_batches(
     Args:
         user: [pages], the user of each page, any dtype that sorts.
         batch_size: pages in a batch, at most.
-        seed: shuffles users, their pages and the batches; None keeps the order of the log.
+        seed: shuffles users, their pages and the batches; None keeps the order given.
         epoch: varies the shuffle.
 
     Returns:

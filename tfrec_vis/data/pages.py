@@ -99,7 +99,7 @@ def pages(
         batch_size: pages in a batch, at most one of a user where the data allow; over workers,
             of all of them together.
         image_size: side of the letterboxed pictures; default: the manifest's.
-        shuffle: False keeps the order of the log.
+        shuffle: False keeps the order of the records in the shards.
         seed: of the shuffle, of ``flip`` and of an ``augment`` that takes one.
         flip: mirror each picture of a batch left to right with probability 1/2.
         augment: ``"crop_and_color"`` (keras-cv), or a callable, such as a keras-cv layer, that

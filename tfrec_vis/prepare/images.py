@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,8 @@ from tfrec_vis.prepare.validate import Reject
 NEEDS_TENSORFLOW_IO = "image_needs_tensorflow_io"
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF")
 _ORIENTATION = 0x0112
+_MOST_BYTES = 100_000_000
+"""Of a photo's file: several are read at once."""
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -38,7 +41,8 @@ def read_image(image: object, roots: Sequence[str]) -> bytes:
             or by a link, is not read.
 
     Raises:
-        Reject: ``image_missing`` or ``image_outside_root``.
+        Reject: ``image_missing``, ``image_outside_root``, or ``image_too_large`` for a file of
+            more than 100 MB.
         InputError: the file system is unknown.
     """
     if isinstance(image, bytes):
@@ -50,11 +54,11 @@ def read_image(image: object, roots: Sequence[str]) -> bytes:
     try:
         if "://" in path:
             with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                return file.read()
+                return _whole(file)
         if not os.path.isfile(path):  # a folder, a pipe
             raise Reject("image_missing")
         with open(path, "rb") as file:
-            return file.read()
+            return _whole(file)
     except OSError:
         raise Reject("image_missing") from None
     except ValueError as error:  # Beam does not know the file system
@@ -109,6 +113,13 @@ def shrink_image(data: bytes, size: int, max_pixels: int, quality: int) -> bytes
     except Exception:
         raise Reject("image_not_decodable") from None
     return stored.getvalue()
+
+
+def _whole(file: BinaryIO) -> bytes:
+    data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise Reject("image_too_large")
+    return data
 
 
 def _resolve(name: str, roots: Sequence[str]) -> str:

@@ -88,5 +88,6 @@ _RANGES = (
     ("sample_per_day", 1, 1_000_000),
     ("sample_in_all", 1, 100_000_000),
     ("max_user_rows", 1, 10_000_000),
-    ("passes", 1, 100_000),
+    # As many files are open at once.
+    ("passes", 1, 500),
 )

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-_BLOCK = 256
+_BLOCK = 32
+"""Elements; one may be a user with all rows."""
 
 
 class Store:
