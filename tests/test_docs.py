@@ -213,7 +213,7 @@ def test_every_setting_is_described(section: str) -> None:
 
 def test_settings_named_in_guides_exist() -> None:
     for name in NAMES:
-        settings = r"(?<![/\w])(prepare|pretrain|embed|evaluate|export)\.([a-z_]+)"  # no files
+        settings = r"(?<![/(\w])(prepare|pretrain|embed|evaluate|export)\.([a-z_]+)"  # no files
         found = re.findall(settings, text_of(name))
         for section, setting in found:
             assert setting in {field.name for field in fields(SECTIONS[section])}, (name, setting)
