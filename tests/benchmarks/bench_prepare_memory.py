@@ -126,13 +126,13 @@ def page(measured: list[tuple[int, int, dict]], command: str) -> str:
         "preparation ran in a process of its own, on the runner in memory; peak memory is that of "
         "this process, `MB before` what it had used when the package was loaded.",
         "",
-        "| rows | passes | seconds | rows a second | peak MB | by the first row | MB before |",
+        "| rows | passes | seconds | processor seconds | peak MB | by the first row | MB before |",
         "|---|---|---|---|---|---|---|",
     ]
     first = measured[0][2]["peak_mb"]
     for count, passes, found in measured:
         lines.append(
-            f"| {count:,} | {passes} | {found['seconds']:.0f} | {count / found['seconds']:,.0f} "
+            f"| {count:,} | {passes} | {found['seconds']:.0f} | {found['cpu_seconds']:.0f} "
             f"| {found['peak_mb']:,.0f} | {found['peak_mb'] / first:.2f} "
             f"| {found['before_mb']:,.0f} |"
         )
@@ -141,7 +141,7 @@ def page(measured: list[tuple[int, int, dict]], command: str) -> str:
         "",
         f"Bytes a row, of the last line: {found['log_bytes'] / count:.0f} in the log, "
         + ", ".join(f"{size / count:.0f} in {kind}" for kind, size in found["written"].items())
-        + f". Processor seconds of its process: {found['cpu_seconds']:.0f}.",
+        + ".",
     ]
     return "\n".join(lines) + "\n"
 
