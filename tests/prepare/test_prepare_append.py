@@ -107,6 +107,14 @@ def test_cuts_can_be_moved(labelled, tmp_path):
     assert all(row["timestamp"] >= cuts[2] for row in read(out, "impressions-test"))
 
 
+def test_a_part_without_clicks_names_the_cuts(labelled, tmp_path):
+    labels, base, before, added, *_ = labelled
+    cuts = [*before["cuts"][:2], 100 * DAY]
+    with pytest.raises(InputError, match="in its test part .*move the cuts with --cuts") as error:
+        prepare(MemorySource(*added, labels), tmp_path / "out", SETTINGS, append_to=base, cuts=cuts)
+    assert str(cuts) in str(error.value) and "prepare.splits" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "change, words",
     [

@@ -98,7 +98,7 @@ def prepare(
     with tf.io.gfile.GFile(path) as file:
         facts = Facts(**json.load(file))
     tf.io.gfile.remove(path)
-    facts.check(settings, source, folder)
+    facts.check(job)
 
     _write_missing(folder, settings.shards, vocabularies)
     manifest = build_manifest(folder, source, settings, facts)
