@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from prepare_cases import DAY, MemorySource, catalogue, random_log, read, reject
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare import PrepareSettings, prepare
+from tfrec_vis.prepare.previous import Previous
 
 SETTINGS = PrepareSettings(shards=2, max_history=6, image_size=16)
 STEMS = ("pages-pretrain", "impressions-train", "impressions-validation", "impressions-test")
@@ -113,6 +115,21 @@ def test_a_part_without_clicks_names_the_cuts(labelled, tmp_path):
     with pytest.raises(InputError, match="in its test part .*move the cuts with --cuts") as error:
         prepare(MemorySource(*added, labels), tmp_path / "out", SETTINGS, append_to=base, cuts=cuts)
     assert str(cuts) in str(error.value) and "prepare.splits" not in str(error.value)
+
+
+def test_a_log_without_sampled_rows_is_not_taken_for_one_with_labels(tmp_path):
+    """Nothing is sampled with ``negatives: 0`` and in logs with labels alike."""
+    settings = replace(SETTINGS, negatives=0)
+    log = random_log(7, labels=False)
+    base = tmp_path / "base"
+    assert prepare(MemorySource(log, catalogue(30), False), base, settings)["has_labels"] is False
+    Previous(str(base)).check(MemorySource([], [], False), SETTINGS)
+    with pytest.raises(InputError, match="from a log without labels"):
+        Previous(str(base)).check(MemorySource([], [], True), settings)
+    manifest = json.loads((base / "manifest.json").read_text())
+    del manifest["has_labels"]
+    (base / "manifest.json").write_text(json.dumps(manifest))
+    assert Previous(str(base)).has_labels
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def build_manifest(
         "item_count": facts.number("items", "kept"),
         "item_features": list(source.item_features),
         "context_features": list(source.context_features),
+        "has_labels": source.has_labels,
         "period": facts.period,
         "cuts": facts.cuts,
         "splits": {

@@ -51,6 +51,11 @@ class Previous:
         """Its cuts."""
         return tuple(self.manifest["cuts"])
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether its log said what was not clicked; where the manifest is silent, a guess."""
+        return self.manifest.get("has_labels", self.manifest["negatives"]["wanted"] == 0)
+
     def check(self, source: Source, settings: PrepareSettings) -> None:
         """Whether data of this source can be added.
 
@@ -73,10 +78,9 @@ class Previous:
                     f"{self.folder} was prepared with prepare.{name} {before}, not {now}; set it "
                     "so, or prepare without --append"
                 )
-        sampled = self.manifest["negatives"]["wanted"] > 0
-        if sampled == source.has_labels and (sampled or settings.negatives):
+        if self.has_labels != source.has_labels:
             raise InputError(
-                f"{self.folder} comes from a log {'without' if sampled else 'with'} labels "
+                f"{self.folder} comes from a log {'with' if self.has_labels else 'without'} labels "
                 "(clicked), the source is of the other kind; prepare without --append"
             )
 
@@ -92,13 +96,14 @@ class Previous:
             | "old numbers" >> beam.Map(_index_and_id)
             | "old names" >> combiners.ToDict()
         )
-        sampled = self.manifest["negatives"]["wanted"] > 0
         found = [self._records(pipeline, f"impressions-{split}") for split in SPLITS]
         return (
             found
             | "old impressions" >> beam.Flatten()
             | "old rows"
-            >> beam.FlatMap(_row, AsSingleton(names), self.manifest["context_features"], sampled)
+            >> beam.FlatMap(
+                _row, AsSingleton(names), self.manifest["context_features"], not self.has_labels
+            )
         )
 
     def rejects(self, pipeline: beam.Pipeline, kind: str) -> PCollection[Rejected]:
