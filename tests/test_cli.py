@@ -55,6 +55,10 @@ def refusal(call: Call, *arguments: object) -> str:
     return lines[0]
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def edited(shop: Path, **sections: object) -> Path:
     path = shop / "recipe.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | sections))
@@ -166,8 +170,26 @@ def test_append(call: Call, shop: Path) -> None:
     assert code == 0 and "done in" in out, error
     after = json.loads(prepared.read_text())
     assert after["interactions"]["read"] == len(rows) and after["cuts"] == cuts
+    assert (before["appended"], after["appended"]) == (0, 1)
     code, out, _ = call("prepare", recipe, "--append")
     assert code == 0 and "unchanged, skipped" in out
+    evidence = Path("runs/recipe/prepared.partial/evidence")
+    evidence.parent.mkdir()
+    evidence.touch()
+    kept = contents(Path("runs"))
+    anew = ("--set", "prepare.seed=5")
+    for command in (
+        ("run", recipe, "--until", "prepare", "--force", "prepare"),
+        ("prepare", recipe, *anew),
+    ):
+        message = refusal(call, *command)
+        assert "added with --append" in message
+        assert "move or remove runs/recipe/prepared to start" in message
+        assert contents(Path("runs")) == kept
+    Path("runs/recipe/prepared").rename("elsewhere")
+    (shop / "log.csv").write_text("".join([header, *rows]))
+    assert call("prepare", recipe)[0] == 0
+    assert json.loads(prepared.read_text())["appended"] == 0
 
 
 @pytest.mark.parametrize("command", ["pretrain", "embed", "evaluate", "export", "report"])

@@ -13,16 +13,14 @@ import tensorflow as tf
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
 from tfrec_vis.prepare.identical import IDENTICAL
-from tfrec_vis.prepare.settings import PrepareSettings
-from tfrec_vis.sources.source import Source
+from tfrec_vis.prepare.job import Job
 
 _PACKAGES = ("tfrec-vis", "tensorflow", "tensorflow-io", "apache-beam", "pillow", "numpy")
 
 
-def build_manifest(
-    folder: str, source: Source, settings: PrepareSettings, facts: Facts
-) -> dict[str, Any]:
+def build_manifest(job: Job, facts: Facts) -> dict[str, Any]:
     """The manifest of a folder in which everything else is written already."""
+    source, previous = job.source, job.previous
     return {
         "interactions": _fate(facts, "interactions"),
         "items": {
@@ -40,9 +38,10 @@ def build_manifest(
             **{split: _numbers(facts, split, "rows", "clicks", "users") for split in SPLITS},
         },
         "negatives": {name: facts.number("negatives", name) for name in ("wanted", "written")},
-        "settings": asdict(settings),
+        "appended": 0 if previous is None else previous.appended + 1,
+        "settings": asdict(job.settings),
         "versions": _versions(),
-        "checksums": _checksums(folder),
+        "checksums": _checksums(job.out),
     }
 
 

@@ -52,6 +52,11 @@ class Previous:
         return tuple(self.manifest["cuts"])
 
     @property
+    def appended(self) -> int:
+        """How often data were added to it."""
+        return self.manifest.get("appended", 0)
+
+    @property
     def has_labels(self) -> bool:
         """Whether its log said what was not clicked; where the manifest is silent, a guess."""
         return self.manifest.get("has_labels", self.manifest["negatives"]["wanted"] == 0)

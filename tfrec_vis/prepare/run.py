@@ -101,7 +101,7 @@ def prepare(
     facts.check(job)
 
     _write_missing(folder, settings.shards, vocabularies)
-    manifest = build_manifest(folder, source, settings, facts)
+    manifest = build_manifest(job, facts)
     write_json(tf.io.gfile.join(folder, MANIFEST), manifest)
     return manifest
 
