@@ -12,6 +12,7 @@ from prepare_cases import DAY, MemorySource, catalogue, random_log, read, reject
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare import PrepareSettings, prepare
 from tfrec_vis.prepare.previous import Previous
+from tfrec_vis.sources.source import RawRow
 
 SETTINGS = PrepareSettings(shards=2, max_history=6, image_size=16)
 STEMS = ("pages-pretrain", "impressions-train", "impressions-validation", "impressions-test")
@@ -107,6 +108,27 @@ def test_cuts_can_be_moved(labelled, tmp_path):
     manifest = prepare(MemorySource(*added, labels), out, SETTINGS, append_to=base, cuts=cuts)
     assert manifest["cuts"] == cuts
     assert all(row["timestamp"] >= cuts[2] for row in read(out, "impressions-test"))
+
+
+def test_the_allowance_is_for_what_is_added(labelled, tmp_path):
+    """Few among all rows, too many among the new ones; the example is new as well."""
+    labels, base, _, (log, items), *_ = labelled
+    bad = [RawRow(f"new.csv:{n}", {**log[0], "timestamp": f"late{n}"}) for n in range(5)]
+    with pytest.raises(InputError, match="^5 of 15 interactions are rejected") as error:
+        prepare(MemorySource(log[:10] + bad, items, labels), tmp_path / "a", SETTINGS, (), base)
+    assert "(5) as bad_timestamp, such as new.csv:0" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["interactions", "items"])
+def test_what_is_added_may_not_be_nothing(labelled, tmp_path, kind):
+    labels, base, _, (log, items), *_ = labelled
+    if kind == "interactions":
+        log = [{**log[0], "timestamp": "late"}] * 3
+    else:
+        items = [{"item_id": f"broken {n}", "image": b"x"} for n in range(3)]
+    settings = replace(SETTINGS, max_rejected=1)
+    with pytest.raises(InputError, match=f"no {kind} are left of 3 read"):
+        prepare(MemorySource(log, items, labels), tmp_path / "out", settings, (), base)
 
 
 def test_a_part_without_clicks_names_the_cuts(labelled, tmp_path):

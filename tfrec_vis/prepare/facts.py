@@ -54,7 +54,8 @@ class Facts:
             job: of the preparation.
 
         Raises:
-            InputError: too many records are rejected, or a split is empty.
+            InputError: too many records are rejected (of those added, where the job adds to
+                previous data), none is left, or a split is empty.
             RuntimeError: the counts do not add up: an error of the program.
         """
         for kind in ("items", "interactions"):
@@ -83,6 +84,15 @@ class Facts:
                 f"{kind}: {read} read, but {kept} kept, {self.number(kind, 'merged')} merged "
                 f"and {total} rejected"
             )
+        if job.previous is not None:  # what is added is judged alone
+            before = job.previous.manifest[kind]
+            read -= before["read"]
+            reasons = {
+                reason: number - before["rejected"].get(reason, 0)
+                for reason, number in reasons.items()
+                if number > before["rejected"].get(reason, 0)
+            }
+            total = sum(reasons.values())
         if NEEDS_TENSORFLOW_IO in reasons:
             raise InputError(
                 f"{reasons[NEEDS_TENSORFLOW_IO]} pictures are WebP, TIFF or AVIF (the first: "
@@ -103,7 +113,7 @@ class Facts:
                 f"{job.out.rstrip('/')}/{evidence} and the files beside it; or raise "
                 f"prepare.max_rejected (now {settings.max_rejected})"
             )
-        if not kept:
+        if not kept or read <= total:
             raise InputError(f"no {kind} are left of {read} read; check the source")
 
     def _place(self, kind: str, reason: str) -> str:

@@ -121,9 +121,11 @@ class Previous:
         )
 
     def counts(self, pipeline: beam.Pipeline, kind: str, *names: str) -> PCollection:
-        """Counts of "interactions" or "items" as they were."""
+        """Counts of "interactions" or "items" as they were, and of the rejected by reason."""
         fate = self.manifest[kind]
+        rejected = fate["rejected"].items()
         counts = [((kind, name), (fate[name], None)) for name in names]
+        counts += [((kind, "rejected", reason), (number, None)) for reason, number in rejected]
         return pipeline | f"old counts of {kind}" >> beam.Create(counts)
 
     def _records(self, pipeline: beam.Pipeline, stem: str, label: str = "") -> PCollection[bytes]:
