@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -129,6 +130,21 @@ def test_what_is_added_may_not_be_nothing(labelled, tmp_path, kind):
     settings = replace(SETTINGS, max_rejected=1)
     with pytest.raises(InputError, match=f"no {kind} are left of 3 read"):
         prepare(MemorySource(log, items, labels), tmp_path / "out", settings, (), base)
+
+
+@pytest.mark.parametrize("name", ["items-00000-of-00002.tfrecord", "vocabulary/brand.txt"])
+@pytest.mark.parametrize("damage", ["changed", "cut short", "missing"])
+def test_damaged_files_are_named(labelled, tmp_path, name, damage):
+    labels, base, *_ = labelled
+    path = shutil.copytree(base, tmp_path / "base") / name
+    stored = path.read_bytes()
+    path.write_bytes({"changed": stored[:-1] + b"?"}.get(damage, stored[:-1]))
+    if damage == "missing":
+        path.unlink()
+    told = "missing" if damage == "missing" else "not as it was written"
+    with pytest.raises(InputError, match=f"{name} is {told}.*; restore it .*prepare all data"):
+        Previous(str(tmp_path / "base")).check(MemorySource([], [], labels), SETTINGS)
+    Previous(str(base)).check(MemorySource([], [], labels), SETTINGS)
 
 
 def test_a_part_without_clicks_names_the_cuts(labelled, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrec_vis.prepare.checksum import file_sha256
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
 from tfrec_vis.prepare.identical import IDENTICAL
@@ -74,9 +74,5 @@ def _checksums(folder: str) -> dict[str, str]:
             if name.startswith("."):
                 continue
             path = tf.io.gfile.join(parent, name)
-            digest = hashlib.sha256()
-            with tf.io.gfile.GFile(path, "rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-            sums[path[len(folder) :].lstrip("/")] = digest.hexdigest()
+            sums[path[len(folder) :].lstrip("/")] = file_sha256(path)
     return dict(sorted(sums.items()))

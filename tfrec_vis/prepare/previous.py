@@ -12,6 +12,7 @@ from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.transforms import combiners
 
 from tfrec_vis.errors import InputError
+from tfrec_vis.prepare.checksum import file_sha256
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.items import Item
 from tfrec_vis.prepare.rejects import Rejected
@@ -65,7 +66,8 @@ class Previous:
         """Whether data of this source can be added.
 
         Raises:
-            InputError: features, labels or pictures are not of the same kind.
+            InputError: features, labels or pictures are not of the same kind, or a file of the
+                folder is missing or not as it was written.
         """
         for kind, names in (
             ("item_features", source.item_features),
@@ -88,6 +90,20 @@ class Previous:
                 f"{self.folder} comes from a log {'with' if self.has_labels else 'without'} labels "
                 "(clicked), the source is of the other kind; prepare without --append"
             )
+        self._check_files()
+
+    def _check_files(self) -> None:
+        for name, expected in self.manifest["checksums"].items():
+            path = tf.io.gfile.join(self.folder, name)
+            try:
+                fault = "" if file_sha256(path) == expected else "is not as it was written"
+            except tf.errors.OpError:
+                fault = "is missing or cannot be read"
+            if fault:
+                raise InputError(
+                    f"{path} {fault}; restore it from a copy, or move {self.folder} away and "
+                    "prepare all data again"
+                )
 
     def items(self, pipeline: beam.Pipeline) -> PCollection[tuple[tuple, int]]:
         """Each item, with the picture as it is stored, and its item_index."""
