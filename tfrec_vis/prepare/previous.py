@@ -140,6 +140,7 @@ class Previous:
         """Counts of "interactions" or "items" as they were, and of the rejected by reason."""
         fate = self.manifest[kind]
         rejected = fate["rejected"].items()
+        counts: list[tuple[tuple[str, ...], tuple[int, None]]]
         counts = [((kind, name), (fate[name], None)) for name in names]
         counts += [((kind, "rejected", reason), (number, None)) for reason, number in rejected]
         return pipeline | f"old counts of {kind}" >> beam.Create(counts)
