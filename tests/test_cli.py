@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
 import tfrec_vis.workflow.run
 from tfrec_vis import cli
+from tfrec_vis.data import PreparedDataError
+from tfrec_vis.prepare import drift
 
 COMMANDS = "run prepare pretrain embed evaluate export report simulate similar demo doctor".split()
 
@@ -53,6 +56,10 @@ def refusal(call: Call, *arguments: object) -> str:
     lines = error.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("error: "), error
     return lines[0]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def edited(shop: Path, **sections: object) -> Path:
@@ -166,8 +173,55 @@ def test_append(call: Call, shop: Path) -> None:
     assert code == 0 and "done in" in out, error
     after = json.loads(prepared.read_text())
     assert after["interactions"]["read"] == len(rows) and after["cuts"] == cuts
+    assert (before["appended"], after["appended"]) == (0, 1)
     code, out, _ = call("prepare", recipe, "--append")
     assert code == 0 and "unchanged, skipped" in out
+    evidence = Path("runs/recipe/prepared.partial/evidence")
+    evidence.parent.mkdir()
+    evidence.touch()
+    kept = contents(Path("runs"))
+    anew = ("--set", "prepare.seed=5")
+    for command in (
+        ("run", recipe, "--until", "prepare", "--force", "prepare"),
+        ("prepare", recipe, *anew),
+    ):
+        message = refusal(call, *command)
+        assert "added with --append" in message
+        assert "move or remove runs/recipe/prepared to start" in message
+        assert contents(Path("runs")) == kept
+    Path("runs/recipe/prepared").rename("elsewhere")
+    (shop / "log.csv").write_text("".join([header, *rows]))
+    assert call("prepare", recipe)[0] == 0
+    assert json.loads(prepared.read_text())["appended"] == 0
+
+
+def test_validate_against_is_refused_before_anything_is_prepared(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def hook() -> str:
+        return refusal(call, "prepare", "shop.yaml", "--validate-against", "old")
+
+    monkeypatch.setattr(cli, "_run", lambda *_, **__: pytest.fail("it was prepared"))
+    monkeypatch.setitem(sys.modules, "tensorflow_data_validation", None)
+    assert "pip install 'tfrec-vis[tfx]'" in hook()
+    monkeypatch.setitem(sys.modules, "tensorflow_data_validation", ModuleType("installed"))
+    assert "--validate-against old is not prepared data" in hook()
+    (tmp_path / "old" / "schema").mkdir(parents=True)
+    (tmp_path / "old" / "manifest.json").write_text("{}")
+    for kind in ("impressions", "items", "pages"):
+        assert f"--validate-against old/schema/{kind}.pbtxt: no readable schema" in hook()
+        (tmp_path / "old" / "schema" / f"{kind}.pbtxt").touch()
+
+
+def test_validate_against_names_damaged_data(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(old: Path, new: Path) -> None:
+        raise PreparedDataError(f"{new} is damaged")
+
+    monkeypatch.setattr(cli, "_run", lambda *_, **__: None)
+    monkeypatch.setattr(drift, "check_comparable", lambda old, new: None)
+    monkeypatch.setattr(drift, "compare_prepared", damaged)
+    message = refusal(call, "prepare", "shop.yaml", "--validate-against", "old")
+    assert message == "error: --validate-against old: runs/shop/prepared is damaged"
 
 
 @pytest.mark.parametrize("command", ["pretrain", "embed", "evaluate", "export", "report"])

@@ -162,9 +162,13 @@ def prepare(
 
 
 def _name_drift(old: Path, new: Path) -> None:
+    from tfrec_vis.data import PreparedDataError
     from tfrec_vis.prepare.drift import compare_prepared
 
-    found = compare_prepared(old, new)
+    try:
+        found = compare_prepared(old, new)
+    except PreparedDataError as error:
+        raise InputError(f"--validate-against {old}: {error}") from error
     for finding in found:
         print(f"{finding.kind}: {finding.records}: {finding.feature}: {finding.problem}")
     if found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -10,6 +12,8 @@ from prepare_cases import DAY, MemorySource, catalogue, random_log, read, reject
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare import PrepareSettings, prepare
+from tfrec_vis.prepare.previous import Previous
+from tfrec_vis.sources.source import RawRow
 
 SETTINGS = PrepareSettings(shards=2, max_history=6, image_size=16)
 STEMS = ("pages-pretrain", "impressions-train", "impressions-validation", "impressions-test")
@@ -105,6 +109,65 @@ def test_cuts_can_be_moved(labelled, tmp_path):
     manifest = prepare(MemorySource(*added, labels), out, SETTINGS, append_to=base, cuts=cuts)
     assert manifest["cuts"] == cuts
     assert all(row["timestamp"] >= cuts[2] for row in read(out, "impressions-test"))
+
+
+def test_the_allowance_is_for_what_is_added(labelled, tmp_path):
+    """Few among all rows, too many among the new ones; the example is new as well."""
+    labels, base, _, (log, items), *_ = labelled
+    bad = [RawRow(f"new.csv:{n}", {**log[0], "timestamp": f"late{n}"}) for n in range(5)]
+    with pytest.raises(InputError, match="^5 of 15 interactions are rejected") as error:
+        prepare(MemorySource(log[:10] + bad, items, labels), tmp_path / "a", SETTINGS, (), base)
+    assert "(5) as bad_timestamp, such as new.csv:0" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["interactions", "items"])
+def test_what_is_added_may_not_be_nothing(labelled, tmp_path, kind):
+    labels, base, _, (log, items), *_ = labelled
+    if kind == "interactions":
+        log = [{**log[0], "timestamp": "late"}] * 3
+    else:
+        items = [{"item_id": f"broken {n}", "image": b"x"} for n in range(3)]
+    settings = replace(SETTINGS, max_rejected=1)
+    with pytest.raises(InputError, match=f"no {kind} are left of 3 read"):
+        prepare(MemorySource(log, items, labels), tmp_path / "out", settings, (), base)
+
+
+@pytest.mark.parametrize("name", ["items-00000-of-00002.tfrecord", "vocabulary/brand.txt"])
+@pytest.mark.parametrize("damage", ["changed", "cut short", "missing"])
+def test_damaged_files_are_named(labelled, tmp_path, name, damage):
+    labels, base, *_ = labelled
+    path = shutil.copytree(base, tmp_path / "base") / name
+    stored = path.read_bytes()
+    path.write_bytes({"changed": stored[:-1] + b"?"}.get(damage, stored[:-1]))
+    if damage == "missing":
+        path.unlink()
+    told = "missing" if damage == "missing" else "not as it was written"
+    with pytest.raises(InputError, match=f"{name} is {told}.*; restore it .*prepare all data"):
+        Previous(str(tmp_path / "base")).check(MemorySource([], [], labels), SETTINGS)
+    Previous(str(base)).check(MemorySource([], [], labels), SETTINGS)
+
+
+def test_a_part_without_clicks_names_the_cuts(labelled, tmp_path):
+    labels, base, before, added, *_ = labelled
+    cuts = [*before["cuts"][:2], 100 * DAY]
+    with pytest.raises(InputError, match="in its test part .*move the cuts with --cuts") as error:
+        prepare(MemorySource(*added, labels), tmp_path / "out", SETTINGS, append_to=base, cuts=cuts)
+    assert str(cuts) in str(error.value) and "prepare.splits" not in str(error.value)
+
+
+def test_a_log_without_sampled_rows_is_not_taken_for_one_with_labels(tmp_path):
+    """Nothing is sampled with ``negatives: 0`` and in logs with labels alike."""
+    settings = replace(SETTINGS, negatives=0)
+    log = random_log(7, labels=False)
+    base = tmp_path / "base"
+    assert prepare(MemorySource(log, catalogue(30), False), base, settings)["has_labels"] is False
+    Previous(str(base)).check(MemorySource([], [], False), SETTINGS)
+    with pytest.raises(InputError, match="from a log without labels"):
+        Previous(str(base)).check(MemorySource([], [], True), settings)
+    manifest = json.loads((base / "manifest.json").read_text())
+    del manifest["has_labels"]
+    (base / "manifest.json").write_text(json.dumps(manifest))
+    assert Previous(str(base)).has_labels
 
 
 @pytest.mark.parametrize(

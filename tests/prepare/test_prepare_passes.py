@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import apache_beam as beam
 import pytest
 from prepare_cases import MemorySource, catalogue, photo, random_log
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare import PrepareSettings, prepare
+from tfrec_vis.prepare.job import Job
+from tfrec_vis.prepare.passes import Passes
+from tfrec_vis.prepare.store import Store
 
 
 @pytest.mark.parametrize("labels", [True, False], ids=["labelled", "clicks only"])
@@ -26,6 +30,20 @@ def test_same_files_in_several_passes(tmp_path, labels):
     assert two.pop("settings") == one.pop("settings") | {"passes": 2}
     assert two == one
     assert not list((tmp_path / "two").glob(".*"))
+
+
+@pytest.mark.parametrize("cuts, readings", [(None, 2), ((1, 2, 3), 1)])
+def test_users_are_read_again_only_to_find_cuts(tmp_path, monkeypatch, cuts, readings):
+    job = Job(MemorySource([], []), str(tmp_path), PrepareSettings(passes=2), cuts=cuts)
+    names, read = [], Store.read
+
+    def noting(self, pipeline, name, *args, **kwargs):
+        names.append(name)
+        return read(self, pipeline, name, *args, **kwargs)
+
+    monkeypatch.setattr(Store, "read", noting)
+    Passes(job, Store(str(tmp_path)))._find(beam.Pipeline())
+    assert names == ["users"] * readings
 
 
 def test_passes_and_files():

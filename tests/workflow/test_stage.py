@@ -55,6 +55,25 @@ def test_is_made_once(tmp_path: Path) -> None:
     assert one.seconds >= 0 and one.peak_memory_mb > 1
 
 
+def test_what_is_guarded_stays(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise ValueError
+
+    make = Maker()
+    stage(tmp_path, make).run()
+    guarded = Stage("embed", tmp_path / "out", 1, [], make, guard=refuse)
+    assert not guarded.run()  # nothing would be replaced
+    changed = Stage("embed", tmp_path / "out", 2, [], make, guard=refuse)
+    make.die_before = 1
+    with pytest.raises(Killed):
+        stage(tmp_path, make, inputs=3).run()
+    for again, force in ((guarded, True), (changed, False)):
+        with pytest.raises(ValueError):
+            again.run(force)
+    assert make.calls == 2 and contents(tmp_path / "out") == of_call(1)
+    assert contents(tmp_path / "out.partial") == {"0.txt": "call 2"}
+
+
 @pytest.mark.parametrize("inputs", [2, [1], {"clusters": 500}, None])
 def test_is_made_again_when_its_settings_change(tmp_path: Path, inputs: object) -> None:
     make = Maker()

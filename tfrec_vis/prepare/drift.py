@@ -59,7 +59,8 @@ def check_comparable(old: str | Path, new: str | Path) -> None:
     """Whether two preparations can be compared, before one of them is made.
 
     Raises:
-        InputError: TFDV is not installed, or ``old`` is no prepared folder, or is ``new``.
+        InputError: TFDV is not installed, or ``old`` is no prepared folder with readable schemas,
+            or is ``new``.
     """
     _tfdv()
     if Path(old).resolve() == Path(new).resolve():
@@ -69,6 +70,8 @@ def check_comparable(old: str | Path, new: str | Path) -> None:
         )
     try:
         read_manifest(old)
+        for kind in sorted({records.split("-")[0] for records in _SETS}):
+            read_schema(old, kind)
     except PreparedDataError as error:
         raise InputError(f"--validate-against {error}") from error
 

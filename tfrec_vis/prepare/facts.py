@@ -9,9 +9,9 @@ from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.allowance import too_many
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.images import NEEDS_TENSORFLOW_IO
+from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.reasons import REASONS
 from tfrec_vis.prepare.rejects import place_shard
-from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.prepare.timestamps import timestamp_advice
 from tfrec_vis.prepare.write import shard_name
 from tfrec_vis.sources.source import Source
@@ -47,32 +47,35 @@ class Facts:
             if key[:2] == (kind, "rejected")
         }
 
-    def check(self, settings: PrepareSettings, source: Source, folder: str) -> None:
+    def check(self, job: Job) -> None:
         """Whether enough is left, and nothing is lost.
 
         Args:
-            settings: of the preparation.
-            source: where the records come from.
-            folder: where the rejected ones are listed.
+            job: of the preparation.
 
         Raises:
-            InputError: too many records are rejected, or a split is empty.
+            InputError: too many records are rejected (of those added, where the job adds to
+                previous data), none is left, or a split is empty.
             RuntimeError: the counts do not add up: an error of the program.
         """
         for kind in ("items", "interactions"):
-            self._check_kind(kind, settings, source, folder)
+            self._check_kind(kind, job)
         for split in ("pretrain", *SPLITS):
             if not self.number("splits", split, "clicks"):
+                where, mend = (
+                    f"{list(job.settings.splits)} of them in time order",
+                    "set prepare.splits",
+                )
+                if job.cuts is not None:
+                    where, mend = f"{list(job.cuts)}, in seconds", "move the cuts with --cuts"
                 raise InputError(
                     f"the log has no clicks in its {split} part (it has "
                     f"{sum(self.number('splits', name, 'clicks') for name in SPLITS)} in all, "
-                    f"cut at {list(settings.splits)} of them in time order); give a longer log, "
-                    "or set prepare.splits"
+                    f"cut at {where}); give a longer log, or {mend}"
                 )
 
-    def _check_kind(
-        self, kind: str, settings: PrepareSettings, source: Source, folder: str
-    ) -> None:
+    def _check_kind(self, kind: str, job: Job) -> None:
+        settings = job.settings
         read, kept = self.number(kind, "read"), self.number(kind, "kept")
         reasons = self.rejected(kind)
         total = sum(reasons.values())
@@ -81,6 +84,15 @@ class Facts:
                 f"{kind}: {read} read, but {kept} kept, {self.number(kind, 'merged')} merged "
                 f"and {total} rejected"
             )
+        if job.previous is not None:  # what is added is judged alone
+            before = job.previous.manifest[kind]
+            read -= before["read"]
+            reasons = {
+                reason: number - before["rejected"].get(reason, 0)
+                for reason, number in reasons.items()
+                if number > before["rejected"].get(reason, 0)
+            }
+            total = sum(reasons.values())
         if NEEDS_TENSORFLOW_IO in reasons:
             raise InputError(
                 f"{reasons[NEEDS_TENSORFLOW_IO]} pictures are WebP, TIFF or AVIF (the first: "
@@ -93,14 +105,15 @@ class Facts:
             file, _, line, shown = self._examples[kind, "rejected", reason]
             shard = place_shard(file, line, settings.shards)
             evidence = shard_name(f"rejects-{kind}", "jsonl", shard, settings.shards)
+            mend = _mend(reason, shown, job.source)
             raise InputError(
                 f"{sum(excess.values())} of {read} {kind} are rejected, most of them "
                 f"({excess[reason]}) as {reason}, such as {file}:{line}: "
-                f"{' '.join(shown.split())}; {_mend(reason, shown, source)}; they are listed in "
-                f"{folder.rstrip('/')}/{evidence} and the files beside it; or raise "
+                f"{' '.join(shown.split())}; {mend}; they are listed in "
+                f"{job.out.rstrip('/')}/{evidence} and the files beside it; or raise "
                 f"prepare.max_rejected (now {settings.max_rejected})"
             )
-        if not kept:
+        if not kept or read <= total:
             raise InputError(f"no {kind} are left of {read} read; check the source")
 
     def _place(self, kind: str, reason: str) -> str:

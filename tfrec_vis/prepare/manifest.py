@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -10,19 +9,18 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrec_vis.prepare.checksum import file_sha256
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
 from tfrec_vis.prepare.identical import IDENTICAL
-from tfrec_vis.prepare.settings import PrepareSettings
-from tfrec_vis.sources.source import Source
+from tfrec_vis.prepare.job import Job
 
 _PACKAGES = ("tfrec-vis", "tensorflow", "tensorflow-io", "apache-beam", "pillow", "numpy")
 
 
-def build_manifest(
-    folder: str, source: Source, settings: PrepareSettings, facts: Facts
-) -> dict[str, Any]:
+def build_manifest(job: Job, facts: Facts) -> dict[str, Any]:
     """The manifest of a folder in which everything else is written already."""
+    source, previous = job.source, job.previous
     return {
         "interactions": _fate(facts, "interactions"),
         "items": {
@@ -32,6 +30,7 @@ def build_manifest(
         "item_count": facts.number("items", "kept"),
         "item_features": list(source.item_features),
         "context_features": list(source.context_features),
+        "has_labels": source.has_labels,
         "period": facts.period,
         "cuts": facts.cuts,
         "splits": {
@@ -39,9 +38,10 @@ def build_manifest(
             **{split: _numbers(facts, split, "rows", "clicks", "users") for split in SPLITS},
         },
         "negatives": {name: facts.number("negatives", name) for name in ("wanted", "written")},
-        "settings": asdict(settings),
+        "appended": 0 if previous is None else previous.appended + 1,
+        "settings": asdict(job.settings),
         "versions": _versions(),
-        "checksums": _checksums(folder),
+        "checksums": _checksums(job.out),
     }
 
 
@@ -74,9 +74,5 @@ def _checksums(folder: str) -> dict[str, str]:
             if name.startswith("."):
                 continue
             path = tf.io.gfile.join(parent, name)
-            digest = hashlib.sha256()
-            with tf.io.gfile.GFile(path, "rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-            sums[path[len(folder) :].lstrip("/")] = digest.hexdigest()
+            sums[path[len(folder) :].lstrip("/")] = file_sha256(path)
     return dict(sorted(sums.items()))

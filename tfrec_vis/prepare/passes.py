@@ -85,7 +85,9 @@ class Passes:
 
     def _find(self, pipeline: beam.Pipeline) -> None:
         users = self.store.read(pipeline, "users")
-        again = self.store.read(pipeline, "users", label="users again")
+        again = users
+        if self.job.cuts is None:  # only the search for cuts reads them twice
+            again = self.store.read(pipeline, "users", label="users again")
         found = find(users, again, self.job)
         for name in Found._fields:
             self.store.write(getattr(found, name), name)

@@ -12,6 +12,7 @@ from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.transforms import combiners
 
 from tfrec_vis.errors import InputError
+from tfrec_vis.prepare.checksum import file_sha256
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.items import Item
 from tfrec_vis.prepare.rejects import Rejected
@@ -51,11 +52,22 @@ class Previous:
         """Its cuts."""
         return tuple(self.manifest["cuts"])
 
+    @property
+    def appended(self) -> int:
+        """How often data were added to it."""
+        return self.manifest.get("appended", 0)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether its log said what was not clicked; where the manifest is silent, a guess."""
+        return self.manifest.get("has_labels", self.manifest["negatives"]["wanted"] == 0)
+
     def check(self, source: Source, settings: PrepareSettings) -> None:
         """Whether data of this source can be added.
 
         Raises:
-            InputError: features, labels or pictures are not of the same kind.
+            InputError: features, labels or pictures are not of the same kind, or a file of the
+                folder is missing or not as it was written.
         """
         for kind, names in (
             ("item_features", source.item_features),
@@ -73,12 +85,25 @@ class Previous:
                     f"{self.folder} was prepared with prepare.{name} {before}, not {now}; set it "
                     "so, or prepare without --append"
                 )
-        sampled = self.manifest["negatives"]["wanted"] > 0
-        if sampled == source.has_labels and (sampled or settings.negatives):
+        if self.has_labels != source.has_labels:
             raise InputError(
-                f"{self.folder} comes from a log {'without' if sampled else 'with'} labels "
+                f"{self.folder} comes from a log {'with' if self.has_labels else 'without'} labels "
                 "(clicked), the source is of the other kind; prepare without --append"
             )
+        self._check_files()
+
+    def _check_files(self) -> None:
+        for name, expected in self.manifest["checksums"].items():
+            path = tf.io.gfile.join(self.folder, name)
+            try:
+                fault = "" if file_sha256(path) == expected else "is not as it was written"
+            except tf.errors.OpError:
+                fault = "is missing or cannot be read"
+            if fault:
+                raise InputError(
+                    f"{path} {fault}; restore it from a copy, or move {self.folder} away and "
+                    "prepare all data again"
+                )
 
     def items(self, pipeline: beam.Pipeline) -> PCollection[tuple[tuple, int]]:
         """Each item, with the picture as it is stored, and its item_index."""
@@ -92,13 +117,14 @@ class Previous:
             | "old numbers" >> beam.Map(_index_and_id)
             | "old names" >> combiners.ToDict()
         )
-        sampled = self.manifest["negatives"]["wanted"] > 0
         found = [self._records(pipeline, f"impressions-{split}") for split in SPLITS]
         return (
             found
             | "old impressions" >> beam.Flatten()
             | "old rows"
-            >> beam.FlatMap(_row, AsSingleton(names), self.manifest["context_features"], sampled)
+            >> beam.FlatMap(
+                _row, AsSingleton(names), self.manifest["context_features"], not self.has_labels
+            )
         )
 
     def rejects(self, pipeline: beam.Pipeline, kind: str) -> PCollection[Rejected]:
@@ -111,9 +137,12 @@ class Previous:
         )
 
     def counts(self, pipeline: beam.Pipeline, kind: str, *names: str) -> PCollection:
-        """Counts of "interactions" or "items" as they were."""
+        """Counts of "interactions" or "items" as they were, and of the rejected by reason."""
         fate = self.manifest[kind]
+        rejected = fate["rejected"].items()
+        counts: list[tuple[tuple[str, ...], tuple[int, None]]]
         counts = [((kind, name), (fate[name], None)) for name in names]
+        counts += [((kind, "rejected", reason), (number, None)) for reason, number in rejected]
         return pipeline | f"old counts of {kind}" >> beam.Create(counts)
 
     def _records(self, pipeline: beam.Pipeline, stem: str, label: str = "") -> PCollection[bytes]:

@@ -98,10 +98,10 @@ def prepare(
     with tf.io.gfile.GFile(path) as file:
         facts = Facts(**json.load(file))
     tf.io.gfile.remove(path)
-    facts.check(settings, source, folder)
+    facts.check(job)
 
     _write_missing(folder, settings.shards, vocabularies)
-    manifest = build_manifest(folder, source, settings, facts)
+    manifest = build_manifest(job, facts)
     write_json(tf.io.gfile.join(folder, MANIFEST), manifest)
     return manifest
 

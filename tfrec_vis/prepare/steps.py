@@ -104,17 +104,17 @@ def read_catalogue(pipeline: beam.Pipeline, job: Job) -> tuple[Step, PCollection
         shrunk[STATUS] | beam.FlatMap(_not_kept),
     ]
     rejects = [read[REJECTS], chosen[REJECTS], shrunk[REJECTS]]
-    items = shrunk.main
+    items, old_rejects = shrunk.main, None
     if previous is not None:
         numbers.append(old_numbers)
-        rejects.append(previous.rejects(pipeline, "items"))
+        old_rejects = previous.rejects(pipeline, "items")
         old_items = old | "old items alone" >> beam.MapTuple(_item_alone)
         items = (items, old_items) | "old and new items" >> beam.Flatten()
     index = (
         numbers | "all items" >> beam.Flatten() | "index" >> beam.CombineGlobally(BuildItemTable(1))
     )
     counts += [chosen[COUNTS], shrunk[COUNTS]]
-    return _step("items", items, raw, rejects, counts), index
+    return _step("items", items, raw, rejects, counts, old_rejects), index
 
 
 def read_log(pipeline: beam.Pipeline, job: Job, index: PCollection) -> Step:
@@ -123,12 +123,12 @@ def read_log(pipeline: beam.Pipeline, job: Job, index: PCollection) -> Step:
     raw = pipeline | "interactions" >> source.interactions()
     reader = ReadInteraction(source.timestamp_format, source.has_labels, source.context_features)
     read = raw | "read interactions" >> _outputs(reader, REJECTS, index=AsSingleton(index))
-    rows, rejects, counts = read.main, [read[REJECTS]], []
+    rows, counts, old_rejects = read.main, [], None
     if previous is not None:
         rows = (rows, previous.rows(pipeline)) | "old and new rows" >> beam.Flatten()
-        rejects.append(previous.rejects(pipeline, "interactions"))
+        old_rejects = previous.rejects(pipeline, "interactions")
         counts.append(previous.counts(pipeline, "interactions", "read", "merged"))
-    return _step("interactions", rows, raw, rejects, counts)
+    return _step("interactions", rows, raw, [read[REJECTS]], counts, old_rejects)
 
 
 def merge_users(rows: PCollection, settings: PrepareSettings) -> Step:
@@ -227,6 +227,7 @@ def _step(
     raw: PCollection | None,
     rejects: list[PCollection],
     counts: list[PCollection],
+    old_rejects: PCollection | None = None,
 ) -> Step:
     rejected = rejects | f"{kind} rejected" >> beam.Flatten()
     counts = [*counts, rejected | f"{kind} rejects counted" >> beam.Map(reject_count)]
@@ -234,6 +235,8 @@ def _step(
         # Added up where they are read: one count for each row would fill a runner's memory.
         read = raw | f"count {kind} read" >> combiners.Count.Globally()
         counts.append(read | f"{kind} read" >> beam.Map(_count, (kind, "read")))
+    if old_rejects is not None:  # in ``counts`` already, without examples: they are borne
+        rejected = (rejected, old_rejects) | f"{kind} rejected, old too" >> beam.Flatten()
     return Step(main, counts | f"{kind} counts" >> beam.Flatten(), rejected)
 
 

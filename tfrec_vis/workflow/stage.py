@@ -35,6 +35,8 @@ class Stage:
         needs: stages whose output it reads.
         make: writes the output into the folder it is given.
         resumable: whether ``make`` goes on with what it finds in the folder.
+        guard: raises where the output that is there must not be replaced; called before anything
+            is written, renamed or removed.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Stage:
     needs: Sequence[Stage]
     make: Callable[[Path], None]
     resumable: bool = False
+    guard: Callable[[], None] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -77,6 +80,8 @@ class Stage:
         if self.is_done and not force:
             shutil.rmtree(partial, ignore_errors=True)
             return False
+        if self.guard is not None:
+            self.guard()
         before = _stamp(partial)
         same = before.get("fingerprint") == self.fingerprint
         if not (same and before.get("done")):

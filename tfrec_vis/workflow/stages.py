@@ -31,6 +31,7 @@ from tfrec_vis.pretraining import load, train
 from tfrec_vis.pretraining.train import build_encoder
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.workflow.export import export_models
+from tfrec_vis.workflow.keep_appended import keep_appended
 from tfrec_vis.workflow.prepare_options import PrepareOptions
 from tfrec_vis.workflow.stage import Stage
 
@@ -48,6 +49,7 @@ def build_stages(
         [recipe.source, asdict(replace(recipe.prepare, passes=1)), _identity(source.files())],
         [],
         lambda out: _prepare(recipe, out, work / "prepared", options),
+        guard=lambda: None if options.append else keep_appended(work / "prepared"),
     )
     run = recipe.pretrain
     pretrained = Stage(
