@@ -287,7 +287,8 @@ def test_similar_without_a_run(call: Call) -> None:
     [
         (KeyboardInterrupt(), 1, "interrupted: the same command takes it up again"),
         (RuntimeError("broken"), 1, "RuntimeError: broken"),
-        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (OSError(28, "No space left on device"), 1, "free some where the work folder is"),
+        (RuntimeError("x: No space left on device [in step]"), 1, "the same command then takes"),
     ],
 )
 def test_other_ends(

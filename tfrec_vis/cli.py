@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -69,8 +70,24 @@ def main() -> None:
     except Exception as error:
         if "KeyboardInterrupt" in str(error):  # as Beam passes Ctrl-C on
             _interrupted()
+        if _disk_is_full(error):
+            print(
+                f"error: {os.strerror(errno.ENOSPC)}: free some where the work folder is, or in "
+                "TMPDIR; the same command then takes it up again",
+                file=sys.stderr,
+            )
+            sys.exit(1)
         traceback.print_exc()
         sys.exit(1)
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether that is behind it; Beam and TensorFlow pass it on as text."""
+    while error is not None:
+        if os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _interrupted() -> NoReturn:
