@@ -67,6 +67,9 @@ def numbered_batches(
     options = tf.data.Options()
     # A checkpoint of the iterator then holds its position alone, not the pictures it has ready.
     options.experimental_symbolic_checkpoint = True
+    # Parallelism is given where it is used; the tuner's thread holds up the end of an epoch by
+    # half a second.
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.map(numbered).with_options(options)
 
