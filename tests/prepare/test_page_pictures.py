@@ -125,24 +125,24 @@ def test_the_schema_has_the_pictures(both):
     assert (domain.min, domain.max) == (1, ITEMS)
 
 
-def test_same_files_in_passes_from_shuffled_rows(both, log, tmp_path):
+def test_same_files_from_shuffled_rows_and_another_runner(both, log, tmp_path):
     rows, items = list(log), colourful(ITEMS)
     random.Random(3).shuffle(rows)
     random.Random(4).shuffle(items)
-    settings = replace(EMBEDDED, passes=2)
-    manifest = prepare(MemorySource(rows, items), tmp_path / "out", settings)
+    flags = ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]
+    manifest = prepare(MemorySource(rows, items), tmp_path / "out", EMBEDDED, flags)
     assert manifest["checksums"] == both[3]["checksums"]
 
 
-def test_same_files_from_the_job_service(both, log, tmp_path):
-    flags = ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]
-    source = MemorySource(log, colourful(ITEMS))
-    assert prepare(source, tmp_path / "out", EMBEDDED, flags) == both[3]
-
-
-def test_other_shards_and_blocks(both, log, tmp_path):
-    settings = replace(EMBEDDED, shards=3, block_pages=1)
-    prepare(MemorySource(log, colourful(ITEMS)), tmp_path / "out", settings)
+def test_a_day_is_added_in_passes_with_other_shards_and_blocks(both, log, tmp_path):
+    """To pages without pictures: pages are made anew from the impressions."""
+    last = max(int(row["timestamp"]) for row in log)
+    day = [{**row, "timestamp": str(last + 1 + n)} for n, row in enumerate(log[:40])]
+    items = colourful(ITEMS + 2)
+    day[0] = {**day[0], "item_id": items[-1]["item_id"]}
+    settings = replace(EMBEDDED, shards=3, passes=2, block_pages=1)
+    cuts = [*both[3]["cuts"][:2], last + 10]
+    prepare(MemorySource(day, items), tmp_path / "out", settings, (), both[0], cuts)
     pages = read(tmp_path / "out", "pages-pretrain")
 
     def key(page):
@@ -151,18 +151,6 @@ def test_other_shards_and_blocks(both, log, tmp_path):
     assert sorted(pages, key=key) == sorted(read(both[1], "pages-pretrain"), key=key)
     stored = check_pictures(tmp_path / "out", block=1)
     assert stored == sum(len(set(page["history"] + page["shown"])) for page in pages)
-
-
-def test_a_day_is_added(both, log, tmp_path):
-    """To pages without pictures: pages are made anew from the impressions."""
-    last = max(int(row["timestamp"]) for row in log)
-    day = [{**row, "timestamp": str(last + 1 + n)} for n, row in enumerate(log[:40])]
-    items = colourful(ITEMS + 2)
-    day[0] = {**day[0], "item_id": items[-1]["item_id"]}
-    cuts = [*both[3]["cuts"][:2], last + 10]
-    prepare(MemorySource(day, items), tmp_path / "out", EMBEDDED, (), both[0], cuts)
-    assert check_pictures(tmp_path / "out") > 0
-    assert read(tmp_path / "out", "pages-pretrain") == read(both[1], "pages-pretrain")
 
 
 def test_blocks_are_cut_as_they_stream():
