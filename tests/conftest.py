@@ -64,3 +64,12 @@ def simulated_shop(small_shop: tuple[Path, Path]) -> Path:
 def prepared_shop(small_shop: tuple[Path, Path]) -> Path:
     """The simulated shop, prepared. Read only: copy it to change it."""
     return small_shop[1]
+
+
+@pytest.fixture(scope="session")
+def embedded_shop(simulated_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the pictures in the pages, in blocks of 16. Read only."""
+    from prepared_shop import prepare_shop
+
+    out = tmp_path_factory.mktemp("embedded_shop") / "prepared"
+    return prepare_shop(simulated_shop, out, image_join="embedded", block_pages=16)

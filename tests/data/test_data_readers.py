@@ -14,6 +14,7 @@ from tfrec_vis.data import (
     read_manifest,
     read_pages,
 )
+from tfrec_vis.data.items import read_pictures
 
 SPLITS = ("train", "validation", "test")
 
@@ -36,6 +37,15 @@ def test_the_catalogue(simulated_shop, prepared_shop, log):
         assert catalogue.category[row] == table.category[item]
         assert catalogue.first_seen[row] == first_seen.get(item, -1)
         assert tf.io.decode_jpeg(catalogue.image[row]).shape == (32, 32, 3)
+
+
+def test_the_catalogue_without_pictures_and_some_pictures(prepared_shop):
+    whole, without = read_items(prepared_shop), read_items(prepared_shop, pictures=False)
+    assert list(without.image) == [b""] * len(whole)
+    np.testing.assert_array_equal(without.item_id, whole.item_id)
+    np.testing.assert_array_equal(without.first_seen, whole.first_seen)
+    wanted = np.array([33, 2, 60, 1])
+    assert read_pictures(prepared_shop, wanted) == list(whole.image[wanted])
 
 
 def test_pictures_of_the_catalogue(prepared_shop):

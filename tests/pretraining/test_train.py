@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -112,6 +113,22 @@ def test_interrupted_and_resumed_equals_unbroken(prepared_shop, unbroken, tmp_pa
     assert int(model.optimizer.iterations) == 2 * STEPS
     assert_equal_weights(unbroken[1], model)
     assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_pages_that_carry_their_pictures(embedded_shop, tmp_path, monkeypatch):
+    """No catalogue with all its pictures is read."""
+    read, asked = training.read_items, []
+
+    def read_items(*arguments, pictures=True):
+        asked.append(pictures)
+        return read(*arguments, pictures=pictures)
+
+    monkeypatch.setattr(training, "read_items", read_items)
+    monkeypatch.setattr(sys.modules["tfrec_vis.data.pages"], "read_items", read_items)
+    settings = replace(SETTINGS, epochs=1)
+    model = train(embedded_shop, tmp_path / "out", settings, tmp_path / "logs")
+    assert int(model.optimizer.iterations) == STEPS
+    assert asked == [False]
 
 
 def test_killed_while_saving_the_model(prepared_shop, unbroken, tmp_path, monkeypatch):

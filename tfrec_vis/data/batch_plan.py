@@ -32,10 +32,53 @@ def plan_batches(
     count = -(-pages // batch_size)
     if seed is None:
         return np.array_split(np.arange(pages), count)
+    return _deal(user, count, np.random.default_rng([seed, epoch]))
+
+
+def plan_in_windows(
+    user: np.ndarray,
+    block: np.ndarray,
+    batch_size: int,
+    window: int,
+    seed: int | None,
+    epoch: int = 0,
+) -> list[np.ndarray]:
+    """Deals pages into batches so that batches near each other need few blocks.
+
+    Blocks are shuffled whole. Of this order a window of consecutive pages is dealt as
+    ``plan_batches`` does it, then the next: a user's pages meet in one batch only where the user
+    has more pages in a window than it has batches. Batches differ in size by at most one page.
+
+    Args:
+        user: [pages], the user of each page, any dtype that sorts.
+        block: int [pages], the block of each page, counted from 0.
+        batch_size: pages in a batch, at most.
+        window: pages that are shuffled with each other, about; at least a batch.
+        seed: of the shuffle; None keeps the order given.
+        epoch: varies the shuffle.
+
+    Returns:
+        Page numbers of each batch, as many as from ``plan_batches``. A pure function.
+    """
+    if seed is None or not len(user):
+        return plan_batches(user, batch_size, seed, epoch)
     random = np.random.default_rng([seed, epoch])
+    order = np.argsort(random.permutation(block.max() + 1)[block], kind="stable")
+    parts = np.array_split(order, -(-len(order) // batch_size))
+    together = max(window // batch_size, 1)
+    batches = []
+    for first in range(0, len(parts), together):
+        group = parts[first : first + together]
+        rows = np.concatenate(group)
+        batches += [np.sort(rows[dealt]) for dealt in _deal(user[rows], len(group), random)]
+    return batches
+
+
+def _deal(user: np.ndarray, count: int, random: np.random.Generator) -> list[np.ndarray]:
+    """Pages user by user, dealt round robin to ``count`` batches, which are shuffled."""
     _, user = np.unique(user, return_inverse=True)
     rank = random.permutation(user.max() + 1)[user]
-    order = np.lexsort((random.permutation(pages), rank))
+    order = np.lexsort((random.permutation(len(user)), rank))
     batches = [np.sort(order[first::count]) for first in range(count)]
     return [batches[i] for i in random.permutation(count)]
 

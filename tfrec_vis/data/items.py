@@ -13,7 +13,7 @@ from tfrec_vis.data.batches import numbered_batches
 from tfrec_vis.data.images import decode_letterboxed_batch
 from tfrec_vis.data.manifest import PreparedDataError, read_manifest
 from tfrec_vis.data.records import item_record
-from tfrec_vis.data.shards import OnDamage, read_columns
+from tfrec_vis.data.shards import OnDamage, parsed_batches, read_columns
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,23 @@ class Items:
         return len(self.item_id)
 
 
-def read_items(prepared: str | Path, on_damage: OnDamage = "raise") -> Items:
+def read_items(prepared: str | Path, on_damage: OnDamage = "raise", pictures: bool = True) -> Items:
     """Reads the catalogue of a prepared folder.
 
     Args:
         prepared: folder that ``prepare`` wrote.
         on_damage: ``"raise"``, or ``"skip"``: damaged shards are left out with a warning.
+        pictures: False: without them, ``image`` is empty everywhere.
 
     Raises:
         PreparedDataError: not prepared data, or damaged: names the shard, the record, the mend.
     """
     manifest = read_manifest(prepared)
     names, count = manifest["item_features"], manifest["item_count"]
-    columns = read_columns(prepared, "items", item_record(names), count, on_damage)
+    spec = item_record(names)
+    if not pictures:
+        del spec["image"]
+    columns = read_columns(prepared, "items", spec, count, on_damage)
     index = columns["item_index"]
     whole = len(index) == count or columns.skipped
     if not whole or len(np.unique(index)) < len(index) or index.max(initial=0) > count:
@@ -72,13 +76,34 @@ def read_items(prepared: str | Path, on_damage: OnDamage = "raise") -> Items:
 
     return Items(
         item_id=text("item_id"),
-        image=by_index(columns["image"].astype(object), b""),
+        image=by_index(columns["image"].astype(object), b"")
+        if pictures
+        else np.full(count + 1, b"", object),
         title=text("title"),
         category=text("category"),
         features={name: text(name) for name in names},
         first_seen=by_index(columns["first_seen"], -1),
         skipped=columns.skipped,
     )
+
+
+def read_pictures(prepared: str | Path, item_index: np.ndarray) -> list[bytes]:
+    """The JPEGs of some items; the others' are read past, not held.
+
+    Args:
+        prepared: folder that ``prepare`` wrote, whose items were read without damage.
+        item_index: int [n], each item once.
+
+    Returns:
+        [n], in the order of ``item_index``.
+    """
+    spec = {name: item_record()[name] for name in ("item_index", "image")}
+    found: dict[int, bytes] = {}
+    for path in sorted(Path(prepared).glob("items-*.tfrecord")):
+        for batch in parsed_batches(str(path), spec):
+            chosen = np.isin(batch["item_index"], item_index)
+            found.update(zip(batch["item_index"][chosen], batch["image"][chosen], strict=True))
+    return [found[item] for item in item_index]
 
 
 def items(

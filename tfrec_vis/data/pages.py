@@ -2,73 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from tfrec_vis.data.augment import Augment, augmentation
-from tfrec_vis.data.batch_plan import plan_batches
-from tfrec_vis.data.batches import numbered_batches
+from tfrec_vis.data.batch_plan import plan_batches, plan_in_windows
+from tfrec_vis.data.batches import Plan, numbered_batches
+from tfrec_vis.data.embedded_pictures import EmbeddedPictures
 from tfrec_vis.data.images import decode_letterboxed_batch
 from tfrec_vis.data.items import Items, read_items
-from tfrec_vis.data.manifest import read_manifest
-from tfrec_vis.data.records import page_record
-from tfrec_vis.data.shards import OnDamage, padded, read_columns
+from tfrec_vis.data.manifest import PreparedDataError, read_manifest
+from tfrec_vis.data.page_table import Pages, read_pages, without_missing
+from tfrec_vis.data.shards import OnDamage
 
-
-@dataclass(frozen=True)
-class Pages:
-    """Page views as columns; lists are padded to the longest the manifest allows.
-
-    Attributes:
-        user_id, page_id: bytes object [pages].
-        timestamp: int64 [pages], seconds.
-        history: int32 [pages, page_history], item_index, newest first, 0 none.
-        shown: int32 [pages, max_shown], item_index, 0 none.
-        clicked: int32 [pages, max_shown], 1 or 0 (0 for padding).
-        skipped: names of damaged shards that were left out.
-    """
-
-    user_id: np.ndarray
-    page_id: np.ndarray
-    timestamp: np.ndarray
-    history: np.ndarray
-    shown: np.ndarray
-    clicked: np.ndarray
-    skipped: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.timestamp)
-
-
-def read_pages(
-    prepared: str | Path, split: str = "pretrain", on_damage: OnDamage = "raise"
-) -> Pages:
-    """Reads all page views of a split into memory (about 100 bytes a page).
-
-    Args:
-        prepared: folder that ``prepare`` wrote.
-        split: ``"pretrain"``.
-        on_damage: ``"raise"``, or ``"skip"``: damaged shards are left out with a warning.
-
-    Raises:
-        PreparedDataError: not prepared data, or damaged: names the shard, the record, the mend.
-    """
-    manifest = read_manifest(prepared)
-    records = manifest["splits"][split]["records"]
-    columns = read_columns(prepared, f"pages-{split}", page_record(), records, on_damage)
-    settings = manifest["settings"]
-    return Pages(
-        user_id=columns["user_id"],
-        page_id=columns["page_id"],
-        timestamp=columns["timestamp"],
-        history=padded(columns["history"], settings["page_history"]),
-        shown=padded(columns["shown"], settings["max_shown"]),
-        clicked=padded(columns["clicked"], settings["max_shown"]),
-        skipped=columns.skipped,
-    )
+WINDOW_BLOCKS = 16
+WINDOW_BATCHES = 4
+"""Pages that carry their pictures are shuffled within so many blocks, or batches if larger."""
 
 
 def pages(
@@ -93,11 +45,16 @@ def pages(
     ``epochs`` one iteration goes through all of them, and its iterator can be saved in a
     ``tf.train.Checkpoint``.
 
+    Pictures are taken from the catalogue, which is read into memory; or, where
+    ``prepare.image_join`` was ``embedded``, from the pages themselves, of which some blocks are
+    in memory. These are shuffled as a whole, and pages within a window of 16 blocks (or of 4
+    batches, if that is more).
+
     Args:
         prepared: folder that ``prepare`` wrote.
         split: ``"pretrain"``.
-        batch_size: pages in a batch, at most one of a user where the data allow; over workers,
-            of all of them together.
+        batch_size: pages in a batch, at most one of a user where the data (``embedded``: those
+            of a window) allow; over workers, of all of them together.
         image_size: side of the letterboxed pictures; default: the manifest's.
         shuffle: False keeps the order of the records in the shards.
         seed: of the shuffle, of ``flip`` and of an ``augment`` that takes one.
@@ -122,19 +79,22 @@ def pages(
         PreparedDataError: not prepared data, or damaged: names the shard, the record, the mend.
     """
     table = read_pages(prepared, split, on_damage)
-    catalogue = read_items(prepared, on_damage)
-    if catalogue.skipped:
-        table = _without_missing(table, catalogue)
-    size = image_size or read_manifest(prepared)["settings"]["image_size"]
-
-    def plan(epoch: int) -> list[np.ndarray]:
-        return plan_batches(table.user_id, batch_size, seed if shuffle else None, epoch)
-
+    settings = read_manifest(prepared)["settings"]
+    order = seed if shuffle else None
+    if settings.get("image_join") == "embedded":
+        plan, pictures = _embedded(prepared, split, table, batch_size, order)
+    else:
+        catalogue = read_items(prepared, on_damage)
+        if catalogue.skipped:
+            table = without_missing(table, catalogue)
+        plan, pictures = _lookup(catalogue, table, batch_size, order)
     dataset = numbered_batches(
         plan, batch_count(len(table), batch_size), first_epoch, first_batch, epochs, input_context
     )
-    build = _Batch(table, catalogue, size, seed, flip, augment)
-    return dataset.map(build, num_parallel_calls=2, deterministic=True).prefetch(2)
+    build = _Batch(table, pictures, image_size or settings["image_size"], seed, flip, augment)
+    # One after the other, so that the pictures of no more than one window are in memory.
+    dataset = dataset.map(build.columns)
+    return dataset.map(build.decoded, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
 def batch_count(pages: int, batch_size: int) -> int:
@@ -142,36 +102,62 @@ def batch_count(pages: int, batch_size: int) -> int:
     return -(-pages // batch_size)
 
 
-def _without_missing(table: Pages, catalogue: Items) -> Pages:
-    """The pages without items that have no picture; those after them move up."""
-    there = catalogue.item_id != ""
+Pictures = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Rows [b] and item_index [u] -> JPEG string [u]."""
 
-    def compacted(items: np.ndarray, values: np.ndarray) -> np.ndarray:
-        kept = there[items]
-        order = np.argsort(~kept, axis=1, kind="stable")
-        return np.take_along_axis(np.where(kept, values, 0), order, axis=1)
 
-    return replace(
-        table,
-        history=compacted(table.history, table.history),
-        shown=compacted(table.shown, table.shown),
-        clicked=compacted(table.shown, table.clicked),
-    )
+def _lookup(
+    catalogue: Items, table: Pages, batch_size: int, seed: int | None
+) -> tuple[Plan, Pictures]:
+    images = tf.constant(list(catalogue.image), tf.string)
+
+    def plan(epoch: int) -> list[np.ndarray]:
+        return plan_batches(table.user_id, batch_size, seed, epoch)
+
+    return plan, lambda rows, item_index: tf.gather(images, item_index)
+
+
+def _embedded(
+    prepared: str | Path, split: str, table: Pages, batch_size: int, seed: int | None
+) -> tuple[Plan, Pictures]:
+    size = read_manifest(prepared)["settings"]["block_pages"]
+    window = max(WINDOW_BLOCKS * size, WINDOW_BATCHES * batch_size)
+    paths = [
+        path
+        for path in sorted(Path(prepared).glob(f"pages-{split}-*.tfrecord"))
+        if path.name not in table.skipped
+    ]
+    # A window begins and ends within a block.
+    pictures = EmbeddedPictures(paths, size, window + 2 * size)
+    if len(pictures.block) != len(table):
+        raise PreparedDataError(
+            f"{prepared}: pages-{split}-*.tfrecord changed while they were read"
+        )
+    _, user = np.unique(table.user_id, return_inverse=True)
+
+    def plan(epoch: int) -> list[np.ndarray]:
+        return plan_in_windows(user, pictures.block, batch_size, window, seed, epoch)
+
+    def read(rows: tf.Tensor, item_index: tf.Tensor) -> tf.Tensor:
+        found = tf.numpy_function(pictures, [rows, item_index], tf.string, stateful=False)
+        return tf.ensure_shape(found, [None])
+
+    return plan, read
 
 
 class _Batch:
-    """Builds the tensors of one batch from page numbers, within tf.data."""
+    """Builds the tensors of one batch from page numbers, within tf.data, in two steps."""
 
     def __init__(
         self,
         table: Pages,
-        catalogue: Items,
+        pictures: Pictures,
         image_size: int,
         seed: int,
         flip: bool,
         augment: str | Augment | None,
     ) -> None:
-        self.columns = {
+        self.table = {
             "user_id": tf.constant(list(table.user_id), tf.string),
             "page_id": tf.constant(list(table.page_id), tf.string),
             "timestamp": tf.constant(table.timestamp, tf.int64),
@@ -179,33 +165,39 @@ class _Batch:
             "shown_item_index": tf.constant(table.shown),
             "clicked": tf.constant(table.clicked),
         }
-        self.images = tf.constant(list(catalogue.image), tf.string)
+        self.pictures = pictures
         self.image_size = image_size
         self.seed = seed
         self.flip = flip
         self.augment = None if augment is None else augmentation(augment, image_size)
 
-    def __call__(self, rows: tf.Tensor, number: tf.Tensor) -> dict[str, tf.Tensor]:
-        batch = {name: tf.gather(column, rows) for name, column in self.columns.items()}
-        clicks = self.columns["history_item_index"].shape[1]
+    def columns(
+        self, rows: tf.Tensor, number: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        """All but the pixels; the JPEG of each distinct picture, and the batch's number."""
+        batch = {name: tf.gather(column, rows) for name, column in self.table.items()}
+        clicks = self.table["history_item_index"].shape[1]
         both = tf.concat([batch["history_item_index"], batch["shown_item_index"]], axis=1)
         present = both > 0
         item_index, position = tf.unique(tf.boolean_mask(both, present))
         where = tf.cast(tf.where(present), tf.int32)
         position = tf.scatter_nd(where, position + 1, tf.shape(both)) - 1
-        image = decode_letterboxed_batch(
-            tf.gather(self.images, item_index), self.image_size, jpeg=True
-        )
+        batch |= {
+            "item_index": item_index,
+            "history": position[:, :clicks],
+            "shown": position[:, clicks:],
+        }
+        return batch, self.pictures(rows, item_index), number
+
+    def decoded(
+        self, batch: dict[str, tf.Tensor], jpeg: tf.Tensor, number: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The batch with its pictures."""
+        image = decode_letterboxed_batch(jpeg, self.image_size, jpeg=True)
         seed = tf.stack([self.seed, number])
         if self.flip:
             chance = tf.random.stateless_uniform([tf.shape(image)[0], 1, 1, 1], seed)
             image = tf.where(chance < 0.5, image[:, :, ::-1], image)
         if self.augment is not None:
             image = self.augment(image, seed)
-        return {
-            **batch,
-            "image": image,
-            "item_index": item_index,
-            "history": position[:, :clicks],
-            "shown": position[:, clicks:],
-        }
+        return {**batch, "image": image}

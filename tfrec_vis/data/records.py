@@ -40,8 +40,14 @@ def item_record(features: Sequence[str] = ()) -> FeatureSpec:
     }
 
 
-def page_record() -> FeatureSpec:
-    """A page view for pre-training: ``shown`` and ``clicked`` have the same length."""
+def page_record(embedded: bool = False) -> FeatureSpec:
+    """A page view for pre-training: ``shown`` and ``clicked`` have the same length.
+
+    Args:
+        embedded: with the pictures (JPEG bytes) that no earlier record of the block has, and
+            their items: ``prepare.image_join: embedded``.
+    """
+    pictures = {"image_item_index": _INTS, "image": _TEXTS} if embedded else {}
     return {
         "user_id": _TEXT,
         "page_id": _TEXT,
@@ -49,6 +55,7 @@ def page_record() -> FeatureSpec:
         "history": _INTS,
         "shown": _INTS,
         "clicked": _INTS,
+        **pictures,
     }
 
 
@@ -70,3 +77,4 @@ def impression_record(context: Sequence[str] = ()) -> FeatureSpec:
 _INT = tf.io.FixedLenFeature([], tf.int64)
 _TEXT = tf.io.FixedLenFeature([], tf.string)
 _INTS = tf.io.RaggedFeature(tf.int64)
+_TEXTS = tf.io.RaggedFeature(tf.string)

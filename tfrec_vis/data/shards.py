@@ -18,7 +18,7 @@ from tfrec_vis.data.records import FeatureSpec
 from tfrec_vis.data.schema import find_misfit, read_schema
 
 OnDamage = Literal["raise", "skip"]
-_READ_BATCH = 4096
+_READ_BATCH = 1024
 _MEND = "copy it again from where it is whole, or prepare it again"
 
 

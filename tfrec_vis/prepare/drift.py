@@ -25,7 +25,7 @@ _SETS = (
     "impressions-validation",
     "impressions-test",
 )
-_GROWING = {"item_index", "history", "shown", "timestamp", "first_seen"}
+_GROWING = {"item_index", "history", "shown", "image_item_index", "timestamp", "first_seen"}
 """What a later log changes by itself; item indices are numbered anew by each preparation."""
 _NOT_COMPARED = _GROWING | {"user_id", "page_id", "item_id", "title", "image"}
 _BY_SPLIT = {"in_pretraining", "item_seen_in_training"}

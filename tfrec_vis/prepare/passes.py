@@ -16,6 +16,7 @@ from tfrec_vis.prepare.counts import add_counts
 from tfrec_vis.prepare.hashing import shard_of
 from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.output import write_facts, write_rejects, write_shards, write_words
+from tfrec_vis.prepare.page_pictures import write_user_records
 from tfrec_vis.prepare.schema import WriteSchemas
 from tfrec_vis.prepare.steps import (
     Found,
@@ -97,7 +98,10 @@ class Passes:
         index = self.store.read(pipeline, "index")
         found = Found(*(self.store.read(pipeline, name) for name in Found._fields))
         records, counts, words = split_users(users, found, index, self.job)
-        written = write_shards(records, self.out, self.settings.shards, "users")
+        items = None
+        if self.settings.image_join == "embedded":
+            items = self.store.read(pipeline, "items")
+        written = write_user_records(records, items, index, self.job)
         self.store.write(written, "written")
         self.store.write(counts | "add up" >> beam.CombinePerKey(add_counts), "counts")
         self.store.write(words | beam.Distinct(), "words")
@@ -113,13 +117,7 @@ class Passes:
             write_shards(records, self.out, self.settings.shards, "items"),
             self.store.read(pipeline, "written"),
         ]
-        _ = (
-            written
-            | "all written" >> beam.Flatten()
-            | WriteSchemas(
-                self.job.out, self.job.source.item_features, self.job.source.context_features
-            )
-        )
+        _ = written | "all written" >> beam.Flatten() | WriteSchemas(self.job)
         write_words([words, item_words] | "all words" >> beam.Flatten(), self.out)
         write_rejects(rejects, self.out, self.settings.shards)
         counts = [counts, identical_pictures(items)] | "all counts" >> beam.Flatten()

@@ -6,6 +6,7 @@ import apache_beam as beam
 
 from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.output import write_facts, write_rejects, write_shards, write_words
+from tfrec_vis.prepare.page_pictures import write_user_records
 from tfrec_vis.prepare.schema import WriteSchemas
 from tfrec_vis.prepare.steps import (
     find,
@@ -31,13 +32,9 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
 
     written = [
         write_shards(records, out, shards, "items"),
-        write_shards(user_records, out, shards, "users"),
+        write_user_records(user_records, items.main, index, job),
     ]
-    _ = (
-        written
-        | "written" >> beam.Flatten()
-        | WriteSchemas(job.out, job.source.item_features, job.source.context_features)
-    )
+    _ = written | "written" >> beam.Flatten() | WriteSchemas(job)
     write_words([words, item_words] | "all words" >> beam.Flatten(), out)
     steps = (items, log, merged)
     rejects = [step.rejects for step in steps] | "all rejects" >> beam.Flatten()

@@ -19,13 +19,14 @@ from tfrec_vis.data.records import (
     page_record,
 )
 from tfrec_vis.data.shards import parsed_batches
+from tfrec_vis.prepare.job import Job
 from tfrec_vis.prepare.write import write_text
 
 SMALL_VOCABULARY = 100
 """Texts with at most this many distinct values have them listed in the schema."""
 
 _FLAGS = {"clicked", "in_pretraining", "item_seen_in_training"}
-_ITEMS = {"item_index", "history", "shown"}
+_ITEMS = {"item_index", "history", "shown", "image_item_index"}
 _NAMES = {"user_id", "page_id", "item_id", "title", "image"}
 """Texts that are never a vocabulary, however few they are."""
 
@@ -57,33 +58,34 @@ class WriteSchemas(beam.PTransform):
     the values of texts that have few. Shards are read again in batches where they were written.
 
     Args:
-        out: folder that holds ``schema``.
-        item_features, context_features: names of the declared features.
+        job: its ``out`` holds ``schema``.
     """
 
-    def __init__(
-        self, out: str, item_features: Sequence[str], context_features: Sequence[str]
-    ) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__()
-        self.out = out
-        self.features = (tuple(item_features), tuple(context_features))
+        self.out = job.out
+        self.specs = (
+            tuple(job.source.item_features),
+            tuple(job.source.context_features),
+            job.settings.image_join == "embedded",
+        )
 
     def expand(self, paths: PCollection) -> PCollection:
         """Adds the steps."""
         return (
             paths
-            | "what shards show" >> beam.Map(look_at_shard, *self.features)
+            | "what shards show" >> beam.Map(look_at_shard, *self.specs)
             | "what all show" >> beam.CombineGlobally(merge_shown)
-            | "write schemas" >> beam.Map(write_schemas, self.out, *self.features)
+            | "write schemas" >> beam.Map(write_schemas, self.out, *self.specs)
         )
 
 
 def look_at_shard(
-    path: str, item_features: Sequence[str], context_features: Sequence[str]
+    path: str, item_features: Sequence[str], context_features: Sequence[str], embedded: bool
 ) -> Shown:
     """What the records of one file show; its name tells their kind."""
     kind = path.rsplit("/", 1)[-1].split("-")[0]
-    spec = _specs(item_features, context_features)[kind]
+    spec = _specs(item_features, context_features, embedded)[kind]
     looked_at = {name: column for name, column in spec.items() if name != "image"}
     return merge_shown(_look(kind, batch) for batch in parsed_batches(path, looked_at))
 
@@ -106,17 +108,19 @@ def merge_shown(parts: Iterable[Shown]) -> Shown:
 
 
 def schemas(
-    item_features: Sequence[str], context_features: Sequence[str], shown: Shown
+    item_features: Sequence[str], context_features: Sequence[str], embedded: bool, shown: Shown
 ) -> dict[str, schema_pb2.Schema]:
     """The schemas of ``items``, ``pages`` and ``impressions``."""
-    specs = _specs(item_features, context_features)
+    specs = _specs(item_features, context_features, embedded)
     return {kind: _schema(kind, spec, shown) for kind, spec in specs.items()}
 
 
-def _specs(item_features: Sequence[str], context: Sequence[str]) -> dict[str, FeatureSpec]:
+def _specs(
+    item_features: Sequence[str], context: Sequence[str], embedded: bool
+) -> dict[str, FeatureSpec]:
     return {
         "items": item_record(item_features),
-        "pages": page_record(),
+        "pages": page_record(embedded),
         "impressions": impression_record(context),
     }
 
@@ -155,7 +159,9 @@ def _schema(kind: str, spec: FeatureSpec, shown: Shown) -> schema_pb2.Schema:
             feature.presence.min_count = 1
             feature.shape.SetInParent()
         else:
-            low, high = shown.lengths.get(key, (0, 0))
+            # As many pictures as numbers of them: pictures themselves were not looked at.
+            counted = (kind, "image_item_index") if name == "image" else key
+            low, high = shown.lengths.get(counted, (0, 0))
             feature.value_count.min, feature.value_count.max = low, max(high, 1)
         if name in _FLAGS:
             feature.int_domain.min, feature.int_domain.max = 0, 1
@@ -173,9 +179,13 @@ def _schema(kind: str, spec: FeatureSpec, shown: Shown) -> schema_pb2.Schema:
 
 
 def write_schemas(
-    shown: Shown, out: str, item_features: Sequence[str], context_features: Sequence[str]
+    shown: Shown,
+    out: str,
+    item_features: Sequence[str],
+    context_features: Sequence[str],
+    embedded: bool,
 ) -> None:
     """Writes the three schemas into the folder ``schema`` of ``out``."""
-    for kind, schema in schemas(item_features, context_features, shown).items():
+    for kind, schema in schemas(item_features, context_features, embedded, shown).items():
         path = tf.io.gfile.join(out, "schema", f"{kind}.pbtxt")
         write_text(path, text_format.MessageToString(schema, as_utf8=True))

@@ -32,6 +32,9 @@ class PrepareSettings:
         max_user_rows: distinct rows of one user; later ones are rejected.
         passes: parts of the users that a run on one machine works through one after the other,
             so that one part has to fit into memory; at most ``shards``.
+        image_join: "lookup": pictures stand with the items alone, whoever reads pages holds the
+            catalogue's in memory; "embedded": pages carry them, once in each block.
+        block_pages: page records in a block of ``embedded``.
 
     Raises:
         InputError: a setting is out of its range.
@@ -53,6 +56,8 @@ class PrepareSettings:
     sample_in_all: int = 1_000_000
     max_user_rows: int = 100_000
     passes: int = 1
+    image_join: str = "lookup"
+    block_pages: int = 256
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "splits", tuple(self.splits))
@@ -66,6 +71,10 @@ class PrepareSettings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"prepare.{name}: expected {low} to {high}, got {value}")
+        if self.image_join not in ("lookup", "embedded"):
+            raise InputError(
+                f"prepare.image_join: expected lookup or embedded, got {self.image_join!r}"
+            )
         check_allowance(self.max_rejected)
         if self.passes > self.shards:
             raise InputError(
@@ -88,6 +97,7 @@ _RANGES = (
     ("sample_per_day", 1, 1_000_000),
     ("sample_in_all", 1, 100_000_000),
     ("max_user_rows", 1, 10_000_000),
+    ("block_pages", 1, 100_000),
     # As many files are open at once.
     ("passes", 1, 500),
 )

@@ -10,7 +10,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from tfrec_vis import encoders
-from tfrec_vis.data import decode_letterboxed, pages, read_items, read_manifest, read_pages
+from tfrec_vis.data import decode_letterboxed, pages, read_items, read_manifest
+from tfrec_vis.data.items import read_pictures
 from tfrec_vis.data.pages import batch_count
 from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining.callbacks import Checkpoints, Curves
@@ -65,10 +66,10 @@ def train(
         )
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    table = read_pages(prepared)
-    if not len(table):
+    records = read_manifest(prepared)["splits"]["pretrain"]["records"]
+    if not records:
         raise InputError(f"{prepared}: no page view before the first cut; raise prepare.splits")
-    steps = batch_count(len(table), settings.batch_size)
+    steps = batch_count(records, settings.batch_size)
     model.compile(optimizer=_optimizer(settings, steps * settings.epochs), jit_compile=False)
 
     checkpoints = Checkpoints(model, out / "checkpoints", settings.checkpoint_seconds)
@@ -111,13 +112,13 @@ def load(folder: str | Path) -> Courier:
 
 def _start_output_layer(model: Courier, prepared: str | Path, settings: PretrainSettings) -> None:
     manifest = read_manifest(prepared)
-    catalogue = read_items(prepared)
+    catalogue = read_items(prepared, pictures=False)
     early = np.flatnonzero(
         (catalogue.first_seen >= 0) & (catalogue.first_seen < manifest["cuts"][0])
     )
     sample = np.random.default_rng(settings.seed).permutation(early)[:_SAMPLE]
     size = settings.image_size or manifest["settings"]["image_size"]
-    images = tf.data.Dataset.from_tensor_slices(list(catalogue.image[sample]))
+    images = tf.data.Dataset.from_tensor_slices(read_pictures(prepared, sample))
     images = images.map(lambda one: decode_letterboxed(one, size)).batch(128)
     encode = tf.function(lambda batch: model.encoder(batch, training=False), autograph=False)
     features = np.concatenate([encode(batch).numpy() for batch in images])

@@ -26,7 +26,7 @@ def check_fits(recipe: Recipe, prepared: Path) -> None:
                 "needed; give a longer log, move prepare.splits, or, where every row of the log "
                 "is a click, leave clicked out of source.interactions.columns"
             )
-    first_seen = read_items(prepared).first_seen[1:]
+    first_seen = read_items(prepared, pictures=False).first_seen[1:]
     early = int(np.sum((first_seen >= 0) & (first_seen < manifest["cuts"][1])))
     if recipe.embed.clusters > early:
         raise InputError(
