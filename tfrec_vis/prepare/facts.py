@@ -20,18 +20,26 @@ _TIMESTAMP = re.compile(r'"timestamp": "?([^"]*?)"?[,}]')
 
 
 class Facts:
-    """Counts with an example each, the cuts, and the log's period.
+    """Counts with an example each, the cuts, the log's period, and the files written.
 
     Args:
         counts: lists of key (a list of words), number, and an example's file, length of its
             line's number, line and excerpt, or None.
         cuts: timestamps.
         period: first and last timestamp; None without rows.
+        checksums: SHA-256 of each file, by its path in the prepared folder.
     """
 
-    def __init__(self, counts: list[list[Any]], cuts: list[int], period: list[int] | None) -> None:
+    def __init__(
+        self,
+        counts: list[list[Any]],
+        cuts: list[int],
+        period: list[int] | None,
+        checksums: dict[str, str],
+    ) -> None:
         self.cuts = cuts
         self.period = period
+        self.checksums = checksums
         self._numbers = {tuple(key): number for key, number, _ in counts}
         self._examples = {tuple(key): example for key, _, example in counts}
 

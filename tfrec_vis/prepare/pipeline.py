@@ -33,18 +33,16 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         write_shards(records, out, shards, "items"),
         write_shards(user_records, out, shards, "users"),
     ]
-    _ = (
-        written
-        | "written" >> beam.Flatten()
-        | WriteSchemas(job.out, job.source.item_features, job.source.context_features)
-    )
-    write_words([words, item_words] | "all words" >> beam.Flatten(), out)
+    files = written | "written" >> beam.Flatten()
+    schemas = files | WriteSchemas(job.out, job.source.item_features, job.source.context_features)
+    vocabularies = write_words([words, item_words] | "all words" >> beam.Flatten(), out)
     steps = (items, log, merged)
     rejects = [step.rejects for step in steps] | "all rejects" >> beam.Flatten()
-    write_rejects(rejects, out, shards)
+    evidence = write_rejects(rejects, out, shards)
     counts = [
         *(step.counts for step in steps),
         split_counts,
         identical_pictures(items.main),
     ] | "all counts" >> beam.Flatten()
-    write_facts(counts, found.cuts, found.period, out)
+    files = [files, schemas, vocabularies, evidence] | "all files" >> beam.Flatten()
+    write_facts(counts, found.cuts, found.period, files, out)
