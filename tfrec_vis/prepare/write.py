@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrec_vis.prepare.checksum import file_sha256
+from tfrec_vis.data.checksum import file_sha256
 
 Value = int | str | bytes | Sequence[int]
 
