@@ -114,12 +114,13 @@ class Facts:
             shard = place_shard(file, line, settings.shards)
             evidence = shard_name(f"rejects-{kind}", "jsonl", shard, settings.shards)
             mend = _mend(reason, shown, job.source)
+            bear = f"; or raise prepare.max_rejected (now {settings.max_rejected})"
             raise InputError(
                 f"{sum(excess.values())} of {read} {kind} are rejected, most of them "
                 f"({excess[reason]}) as {reason}, such as {file}:{line}: "
                 f"{' '.join(shown.split())}; {mend}; they are listed in "
-                f"{job.out.rstrip('/')}/{evidence} and the files beside it; or raise "
-                f"prepare.max_rejected (now {settings.max_rejected})"
+                f"{job.out.rstrip('/')}/{evidence} and the files beside it"
+                f"{'' if total == read else bear}"
             )
         if not kept or read <= total:
             raise InputError(f"no {kind} are left of {read} read; check the source")
