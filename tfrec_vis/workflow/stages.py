@@ -27,13 +27,13 @@ from tfrec_vis.evaluation import (
     run_experiment,
 )
 from tfrec_vis.prepare import prepare
+from tfrec_vis.prepare.options import PrepareOptions
 from tfrec_vis.pretraining import load, train
 from tfrec_vis.pretraining.train import build_encoder
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.sources.files import identity
 from tfrec_vis.workflow.export import export_models
 from tfrec_vis.workflow.keep_appended import keep_appended
-from tfrec_vis.workflow.prepare_options import PrepareOptions
 from tfrec_vis.workflow.stage import Stage
 
 
