@@ -38,10 +38,10 @@ class JsonLinesFormat(RowFormat):
                 for name in missing
                 for form in {json.dumps(name), json.dumps(name, ensure_ascii=False)}
             ]
-            line = next((line for line in rest if any(form in line for form in written)), None)
-            if line is None:
+            found = next((line for line in rest if any(form in line for form in written)), None)
+            if found is None:
                 break
-            columns.update(dict.fromkeys(_object(line, reading.encoding)))
+            columns.update(dict.fromkeys(_object(found, reading.encoding)))
             missing = [name for name in missing if name not in columns]
         return Header(tuple(columns), has_rows)
 
