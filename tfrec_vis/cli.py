@@ -170,29 +170,12 @@ def prepare(
     options = PrepareOptions.parse(flags + (beam or []), append, cuts)
     prepared = (work or Path("runs") / recipe.stem) / "prepared"
     if validate_against is not None:
-        from tfrec_vis.prepare.drift import check_comparable
+        from tfrec_vis.prepare.drift import check_comparable, name_drift
 
         check_comparable(validate_against, prepared)
     _run(recipe, work, settings, only="prepare", preparation=options)
     if validate_against is not None:
-        _name_drift(validate_against, prepared)
-
-
-def _name_drift(old: Path, new: Path) -> None:
-    from tfrec_vis.data import PreparedDataError
-    from tfrec_vis.prepare.drift import compare_prepared
-
-    try:
-        found = compare_prepared(old, new)
-    except PreparedDataError as error:
-        raise InputError(f"--validate-against {old}: {error}") from error
-    for finding in found:
-        print(f"{finding.kind}: {finding.records}: {finding.feature}: {finding.problem}")
-    if found:
-        raise InputError(
-            f"{new} is written, but is unlike {old} in {len(found)} points, named above"
-        )
-    print(f"no drift or skew against {old}")
+        name_drift(validate_against, prepared)
 
 
 @app.command()

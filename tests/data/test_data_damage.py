@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import struct
@@ -94,8 +95,31 @@ def test_a_file_cut_between_two_records(copy, stem):
     shard = largest(copy, stem)
     data = shard.read_bytes()
     shard.write_bytes(data[: record_starts(data)[-2]])
-    with pytest.raises(PreparedDataError, match=rf"{stem}.* hold (\d+) records, the manifest says"):
+    with pytest.raises(PreparedDataError, match=rf"{shard.name} is damaged: its checksum"):
         READERS[stem](copy)
+    lost = len(record_starts(data)) - 1
+    with pytest.warns(
+        SkippedShardWarning, match=rf"1 of 2 shards and {lost} of \d+ .*{shard.name}"
+    ):
+        assert READERS[stem](copy, on_damage="skip").skipped == (shard.name,)
+
+
+def test_a_manifest_of_other_data(copy):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["splits"]["train"]["rows"] += 1
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(PreparedDataError, match=r"hold \d+ records, the manifest says"):
+        read_impressions(copy, "train", on_damage="skip")
+
+
+def test_both_kinds_of_damage_are_skipped(copy):
+    one, two = sorted(copy.glob("impressions-train-*.tfrecord"))
+    damage(one)
+    data = two.read_bytes()
+    two.write_bytes(data[: record_starts(data)[-2]])
+    with pytest.warns(SkippedShardWarning, match="2 of 2 shards"):
+        rest = read_impressions(copy, "train", on_damage="skip")
+    assert rest.skipped == (one.name, two.name) and len(rest) == 0
 
 
 def set_int(name, *values):

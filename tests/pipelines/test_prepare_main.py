@@ -11,19 +11,54 @@ import sys
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.stager import Stager
 
+from tfrec_vis.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_runs_and_refuses(simulated_shop: Path, tmp_path: Path, capsys) -> None:
-    path = ROOT / "pipelines/prepare.py"
-    spec = importlib.util.spec_from_file_location("submitted", path)
+SUBMITTED = ROOT / "pipelines/prepare.py"
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("submitted", SUBMITTED)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_adds_and_compares(
+    module: ModuleType, small_shop: tuple[Path, Path], tmp_path: Path, monkeypatch, capsys
+) -> None:
+    shop, prepared = small_shop
+    before = json.loads((prepared / "manifest.json").read_text())
+    cuts = [cut + 1 for cut in before["cuts"]]
+    compared = []
+    monkeypatch.setattr(module, "check_comparable", lambda *folders: compared.append(folders))
+    monkeypatch.setattr(module, "name_drift", lambda *folders: compared.append(folders))
+    size = f"prepare.image_size={before['settings']['image_size']}"
+    out = str(tmp_path / "out")
+    more = ["--append", str(prepared), "--cuts", ",".join(map(str, cuts))]
+    module.main([str(shop / "recipe.yaml"), out, "--set", size, *more, "--validate-against", "old"])
+    after = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert (before["appended"], after["appended"], after["cuts"]) == (0, 1, cuts)
+    assert after["interactions"]["kept"] == before["interactions"]["kept"]
+    assert compared == [("old", out)] * 2
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="--cuts goes with --append"):
+        module.main([str(shop / "recipe.yaml"), out, "--cuts", "1,2,3"])
+    with pytest.raises(InputError, match="gs://shop/new is none; copy"):
+        module.main([str(shop / "recipe.yaml"), "gs://shop/new", "--validate-against", out])
+
+
+def test_runs_and_refuses(module: ModuleType, simulated_shop: Path, tmp_path: Path, capsys) -> None:
+    path = SUBMITTED
     out = tmp_path / "prepared"
     flags = ["--set", "prepare.image_size=32", "--", "--runner=DirectRunner", "--job_name=shop"]
     module.main([str(simulated_shop / "recipe.yaml"), str(out), *flags])

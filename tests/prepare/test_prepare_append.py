@@ -164,10 +164,16 @@ def test_a_log_without_sampled_rows_is_not_taken_for_one_with_labels(tmp_path):
     Previous(str(base)).check(MemorySource([], [], False), SETTINGS)
     with pytest.raises(InputError, match="from a log without labels"):
         Previous(str(base)).check(MemorySource([], [], True), settings)
+
+
+@pytest.mark.parametrize("key", ["appended", "has_labels", "checksums"])
+def test_a_folder_of_an_older_version(labelled, tmp_path, key):
+    _, base, *_ = labelled
     manifest = json.loads((base / "manifest.json").read_text())
-    del manifest["has_labels"]
-    (base / "manifest.json").write_text(json.dumps(manifest))
-    assert Previous(str(base)).has_labels
+    del manifest[key]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=f"older version .*no '{key}'.*prepare all data again"):
+        Previous(str(tmp_path))
 
 
 @pytest.mark.parametrize(

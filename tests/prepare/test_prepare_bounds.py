@@ -149,13 +149,16 @@ def test_no_clicks_have_no_cuts():
 
 def test_the_pool_of_many_days_is_bounded_and_keeps_the_days_weights():
     days = [(1000, [(n * DAY + i, f"i{i % 7}", f"u{i}") for i in range(50)]) for n in range(40)]
-    thinned = [thin(day, len(days), 200) for day in days]
-    assert [len(sample) for _, sample in thinned] == [5] * 40
+    numbers = {0: 10, 1: 4, 2: 6, 3: 20}
+    keys = [(part, n) for part, number in numbers.items() for n in range(number)]
+    thinned = [thin(day, numbers, 800) for day in zip(keys, days, strict=True)]
+    sizes = {0: 20, 1: 50, 2: 33, 3: 10}  # a quarter of 800 for each part
+    assert [len(sample) for _, sample in thinned] == [sizes[part] for part, _ in keys]
     assert all(set(sample) <= set(day[1]) for (_, sample), day in zip(thinned, days, strict=True))
     assert all(sample == sorted(sample) for _, sample in thinned)
     assert ClickPool(thinned)._total[-1] == pytest.approx(40_000)
-    assert thin(days[0], 40, 10**6) == days[0]
-    assert len(thin(days[0], 40, 3)[1]) == 1
+    assert thin((keys[0], days[0]), numbers, 10**6) == days[0]
+    assert len(thin((keys[0], days[0]), numbers, 3)[1]) == 1
 
 
 def test_histories_forward_and_back():

@@ -144,6 +144,22 @@ def test_not_decodable(name):
         shrink_image(BROKEN[name], 64, 10_000_000, 95)
 
 
+@pytest.mark.parametrize(
+    "data, seen",
+    [
+        (b"<!DOCTYPE html><title>404</title>", "an HTML page, no photo"),
+        (b"\xef\xbb\xbf \n<HTML lang=en>", "an HTML page, no photo"),
+        (b'<?xml version="1.0"?>\n<svg>', "an SVG drawing"),
+        (b"<?xml version='1.0'?><feed>", ""),
+        (b"\xff\xd8<html>", ""),
+    ],
+)
+def test_what_is_no_photo_is_named(data, seen):
+    with pytest.raises(Reject) as error:
+        shrink_image(data, 64, 10_000_000, 95)
+    assert (error.value.reason, error.value.seen) == ("image_not_decodable", seen)
+
+
 def test_empty_and_too_large(monkeypatch):
     with pytest.raises(Reject, match="image_empty"):
         shrink_image(b"", 64, 100, 95)
@@ -192,8 +208,13 @@ def test_images_outside_their_roots(shop, name):
     (shop / "photos" / "dir").symlink_to(shop / "secret")
     (shop / "photos-2").mkdir()
     (shop / "photos-2" / "a.jpg").write_bytes(b"near miss")
-    with pytest.raises(Reject, match="image_outside_root"):
-        read_image(name.format(shop=shop), [str(shop / "photos"), str(shop / "more")])
+    # The roots themselves are reached by a link.
+    (shop / "linked").symlink_to(shop)
+    roots = [str(shop / "linked" / "photos"), str(shop / "more")]
+    with pytest.raises(Reject, match="image_outside_root") as error:
+        read_image(name.format(shop=shop), roots)
+    link = name in ("link.jpg", "dir/a.jpg")
+    assert error.value.seen == (f"a link to {shop}/secret/a.jpg" if link else "")
     with pytest.raises(Reject, match="image_outside_root"):
         read_image("a.jpg", [])
 

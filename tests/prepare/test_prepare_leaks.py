@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
-from prepare_cases import MemorySource, catalogue, random_log, raw_records, read
+from prepare_cases import DAY, MemorySource, catalogue, random_log, raw_records, read
 from prepare_truth import STEMS, Truth, check_impressions, check_pages, check_sampled_items
 
 from tfrec_vis.prepare import PrepareSettings, prepare
@@ -114,3 +116,28 @@ def test_nothing_before_a_cut_depends_on_what_follows(prepared, tmp_path):
     for stem in ("pages-pretrain", "impressions-train"):
         assert raw_records(folder, stem) == raw_records(other, stem)
     assert raw_records(folder, STEMS[2]) != raw_records(other, STEMS[2])
+
+
+def test_bounded_samples_before_a_cut_do_not_depend_on_what_follows(tmp_path):
+    """On the day of the cut others click other things after it, and the log goes on for longer."""
+    log = random_log(seed=4, rows=800, labels=False)
+    cuts = [6 * DAY, 8 * DAY + DAY // 2, 10 * DAY]
+    early = [row for row in log if int(row["timestamp"]) < cuts[1]]
+    late = [row for row in log if int(row["timestamp"]) >= cuts[1]]
+    later = [
+        {**row, "item_id": "0001", "timestamp": str(int(row["timestamp"]) + days * DAY)}
+        for row in late
+        for days in (0, 5, 10)
+    ]
+    bounds = {"sample_per_day": 8, "sample_in_all": 80, "max_shown": 30, "image_size": 16}
+    settings = PrepareSettings(**{**SETTINGS.__dict__, **bounds})
+    stored = []
+    for name, rest in (("as it is", late), ("changed", later)):
+        out = tmp_path / name
+        prepare(MemorySource(early + rest, catalogue(ITEMS), False), out, settings, cuts=cuts)
+        assert sum(not row["clicked"] for row in read(out, STEMS[0])) > 500
+        shown = read(out, STEMS[0])
+        stored.append(
+            Counter((r["user_id"], r["page_id"], r["timestamp"], r["item_index"]) for r in shown)
+        )
+    assert stored[0] == stored[1]

@@ -81,6 +81,7 @@ def test_every_reject_is_counted_and_listed(dirty, kind, cases):
         assert found["reason"] == reason
         assert found["source"] == ("log.csv" if kind == "interactions" else "items.csv")
         assert len(found["excerpt"]) <= 200
+        assert ("an HTML page" in found["excerpt"]) == ("page.jpg" in found["excerpt"])
     assert "nowhere" in str(listed) or kind == "items"
 
 
@@ -146,6 +147,7 @@ def test_times_in_another_unit(tmp_path, monkeypatch, form, scale, told):
     message = error_of(tmp_path, log, catalogue(30))
     assert f"{len(log)} of {len(log)} interactions" in message
     assert f"looks like {told}: set source.form to {told}" in message
+    assert "max_rejected" not in message  # it would bear that nothing is left
 
 
 def test_shares_by_reason_name_what_is_too_much(tmp_path):

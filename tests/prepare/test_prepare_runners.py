@@ -70,6 +70,11 @@ def test_flags_reach_beam():
         (["flink"], "expected flags of Beam"),
         (["--runner=FlingRunner"], "FlingRunner"),
         (["--direct_num_workers=many"], "direct_num_workers"),
+        (["--direct_num_worker=2"], "did you mean --direct_num_workers?"),
+        (["--runner=FlinkRunner", "--flink_mater", "host:8081"], "did you mean --flink_master?"),
+        (["--runner=SparkRunner", "--spark_mater_url=x"], "did you mean --spark_master_url?"),
+        (["--runner=DataflowRunner", "--max-num-workers=9"], "did you mean --max_num_workers?"),
+        (["--quickly"], "--quickly: Beam has no such flag; leave it out"),
     ],
 )
 def test_wrong_flags(flags, words):

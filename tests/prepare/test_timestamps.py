@@ -63,6 +63,13 @@ def test_read(value, form, expected):
         ("1969-12-31", "iso"),
         ("2020-09-13", MIND),
         ("13/13/2019 9:05:58 AM", MIND),
+        ("1_700_000_000", "seconds"),
+        ("1_700_000_000_000", "milliseconds"),
+        ("1_7e8", "seconds"),
+        ("１７００００００００", "seconds"),
+        ("0x10", "seconds"),
+        ("２０２０-09-13", "iso"),
+        ("１１/11/2019 9:05:58 AM", MIND),
     ],
 )
 def test_refused(value, form):

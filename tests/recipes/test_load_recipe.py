@@ -108,7 +108,7 @@ def test_wrong_types_are_refused_with_place_and_value(
     ],
 )
 def test_wrong_values_are_refused(write: Write, text: str, message: str) -> None:
-    assert message in refusal(write(text))
+    assert f"shop.yaml: {message}" in refusal(write(text))
 
 
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
@@ -122,6 +122,24 @@ def test_what_is_not_plain_yaml_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "shop.yaml"
     path.write_bytes(data)
     assert "shop.yaml: not YAML: " in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "data, told",
+    [
+        (b"prepare: {shards: 2}\nembed: {a: [1}\n", "line 2, column 14: "),
+        (b"prepare:\n  shards: 2\n seed: 3\n", "line 3, column 2: "),
+        (b'a: "never closed', "line 1, column 17: "),
+        (b"a: \xff", "byte 3 is no UTF-8; save the file as UTF-8"),
+        (b"a: \x07", "character 3: "),
+    ],
+)
+def test_the_place_of_a_fault_in_yaml(tmp_path: Path, data: bytes, told: str) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_bytes(data)
+    message = refusal(path)
+    assert f"shop.yaml: not YAML: {told}" in message and len(message) < 250 + len(str(path))
+    assert "; mend the" in message or "character" in message or "byte" in message
 
 
 @pytest.mark.parametrize("text", ["", "- a", "word"])
@@ -197,12 +215,22 @@ def test_paths_in_the_file_count_from_its_folder(
         ("prepare..shards=3", "expected a.b=value"),
         ("prepare.shards=[1", "the value is not YAML"),
         ("source.path.deep=3", "path is a value, it has no settings"),
-        ("prepare.shard=3", "did you mean prepare.shards?"),
+        ("prepare.shard=3", "unknown setting prepare.shard; did you mean prepare.shards?"),
+        ("prepair.shards=3", "unknown setting prepair; did you mean prepare?"),
         ("prepare=3", "prepare: expected settings by name, got 3"),
+        ("prepare={shard: 3}", "unknown setting prepare.shard; did"),
+        ("prepare.splits=[0.6, x, 0.8]", "prepare.splits.1: "),
+        ("prepare.image_size=4", "prepare.image_size: expected 8 to 4096, got 4"),
     ],
 )
 def test_wrong_overrides_are_refused(write: Write, override: str, message: str) -> None:
-    assert message in refusal(write(""), override)
+    told = refusal(write("embed: {clusters: 5}"), override, "embed.clusters=7")
+    assert told.startswith(f"--set {override}: ") and message in told and "shop.yaml" not in told
+
+
+def test_a_fault_of_the_recipe_is_not_blamed_on_an_override(write: Write) -> None:
+    message = refusal(write("prepare: {shard: 3}"), "prepare.seed=3", "embed.clusters=7")
+    assert "shop.yaml: unknown setting prepare.shard" in message and "--set" not in message
 
 
 def test_an_override_fills_a_section_left_empty(write: Write) -> None:

@@ -176,7 +176,7 @@ def test_missing_columns_are_named(tmp_path):
         ({"kind": "pixelrec", "path": "x", "covers": "c"}, "unknown key source.covers"),
         ({"kind": "pixelrec", "path": "x", "images": 3}, "source.images must be a file or folder"),
         ({"kind": "pixelrec", "path": "x", "timestamp_format": "ms"}, "known: seconds, milli"),
-        ({"kind": "amazon", "path": "x"}, "source.reviews must be a file or folder name"),
+        ({"kind": "amazon", "path": "x"}, "source.reviews is missing; set it to a file name"),
         ({**AMAZON, "path": "x", "image": "y"}, "did you mean 'images'?"),
         ({"kind": "movie_lens"}, "did you mean 'movielens'?"),
     ],

@@ -209,6 +209,24 @@ def test_json_lines(shop, run):
     assert rows[4].values["place"] == '["a", 1]'
 
 
+def test_json_lines_columns_that_come_late(shop, run):
+    record = {"uid": "u", "sku": "i", "ts": 1, "click": 1}
+    lines = [json.dumps(record)] * 250
+    lines[150] = "{broken 'ort': 'place'"
+    lines[180] = json.dumps(record | {"note": 'the "place" and "örtchen"'}, ensure_ascii=False)
+    lines[200] = json.dumps(record | {"place": "here"})
+    lines[210] = json.dumps(record | {"örtchen": "there"})
+    (shop / "log.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    features = {"place": "place", "corner": "örtchen"}
+    source = sources.create(config("log.jsonl", features=features), str(shop))
+    source.check()
+    rows = run(source.interactions())
+    assert rows[200].values["place"] == "here" and rows[0].values["place"] is None
+    assert rows[210].values["corner"] == "there"
+    broken("log.jsonl has no column 'plaec'.*did you mean 'place'", shop,
+           config("log.jsonl", features=["place", "plaec"]))  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("timestamp_format", "expected"),
     [

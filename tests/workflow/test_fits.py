@@ -42,3 +42,23 @@ def test_rows_of_one_class_are_named_before_training(
     (copy / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=f"{split} rows are clicked"):
         check_fits(recipe(tmp_path, 5), copy)
+
+
+@pytest.mark.parametrize(
+    "labels, negatives, told",
+    [
+        (True, 4, "leave clicked out of source.interactions.columns"),
+        (False, 0, "set prepare.negatives to 1 or more"),
+        (False, 4, "raise prepare.negatives_window_days"),
+    ],
+)
+def test_what_mends_rows_of_one_class(
+    tmp_path: Path, prepared_shop: Path, labels: bool, negatives: int, told: str
+) -> None:
+    manifest = json.loads((prepared_shop / "manifest.json").read_text())
+    manifest["splits"]["train"]["clicks"] = manifest["splits"]["train"]["rows"]
+    manifest["has_labels"], manifest["settings"]["negatives"] = labels, negatives
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=told) as error:
+        check_fits(recipe(tmp_path, 5), tmp_path)
+    assert ("leave clicked out" in str(error.value)) == labels

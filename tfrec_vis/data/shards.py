@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from tfrec_vis.data.checksum import file_sha256
 from tfrec_vis.data.manifest import PreparedDataError, read_manifest
 from tfrec_vis.data.records import FeatureSpec
 from tfrec_vis.data.schema import find_misfit, read_schema
@@ -51,9 +52,10 @@ def read_columns(
 ) -> Columns:
     """Reads the shards of ``stem``, such as "items" or "impressions-train", in file order.
 
-    Every record is checked against ``schema/KIND.pbtxt``. A damaged shard is left out whole: what
-    comes before the damage would be its users or items of one end of the sort order, while whole
-    shards are random parts of the data.
+    Every record is checked against ``schema/KIND.pbtxt``. Where the records are not as many as
+    there have to be, the files' checksums tell which was cut between two of them. A damaged shard
+    is left out whole: what comes before the damage would be its users or items of one end of the
+    sort order, while whole shards are random parts of the data.
 
     Args:
         prepared: folder that ``prepare`` wrote.
@@ -69,37 +71,64 @@ def read_columns(
     if on_damage not in ("raise", "skip"):
         raise ValueError(f'expected on_damage "raise" or "skip", got {on_damage!r}')
     paths = sorted(Path(prepared).glob(f"{stem}-*.tfrecord"))
-    shards = read_manifest(prepared)["settings"]["shards"]
+    manifest = read_manifest(prepared)
+    shards = manifest["settings"]["shards"]
     if len(paths) != shards:
         raise PreparedDataError(
             f"{prepared}: of {stem}-*.tfrecord there are {len(paths)} of {shards} shards: "
             "prepare it again"
         )
     schema = read_schema(prepared, stem.split("-")[0])
-    parts: list[dict[str, Any]] = []
+    read: dict[Path, list[dict[str, Any]]] = {}
     problems: dict[str, str] = {}
     for path in paths:
         try:
-            parts.extend(_read_shard(path, spec, schema))
+            read[path] = _read_shard(path, spec, schema)
         except PreparedDataError as error:
             if on_damage == "raise":
                 raise
             problems[path.name] = str(error)
+    if _count(read.values()) != records:
+        for path, problem in _exchanged(read, manifest["checksums"]).items():
+            if on_damage == "raise":
+                raise PreparedDataError(problem)
+            problems[path.name] = problem
+            del read[path]
+    parts = [part for path in read for part in read[path]]
     values = {name: _concatenated([p[name] for p in parts], spec[name]) for name in spec}
-    found = sum(len(p["timestamp" if "timestamp" in p else "item_index"]) for p in parts)
+    found = _count(read.values())
     if problems:
         warnings.warn(
             f"{len(problems)} of {shards} shards and {records - found} of {records} records of "
-            f"{stem} are left out: {'; '.join(problems.values())}",
+            f"{stem} are left out: {'; '.join(problems[name] for name in sorted(problems))}",
             SkippedShardWarning,
             stacklevel=3,
         )
     elif found != records:
         raise PreparedDataError(
             f"{prepared}: {stem}-*.tfrecord hold {found} records, the manifest says {records}: "
-            f"a file was cut short or exchanged; {_MEND}"
+            f"manifest.json was exchanged; {_MEND}"
         )
-    return Columns(values, tuple(problems))
+    return Columns(values, tuple(sorted(problems)))
+
+
+def _count(shards: Iterable[list[dict[str, Any]]]) -> int:
+    """Records of all the shards' batches."""
+    return sum(
+        len(part["timestamp" if "timestamp" in part else "item_index"])
+        for shard in shards
+        for part in shard
+    )
+
+
+def _exchanged(paths: Iterable[Path], checksums: Mapping[str, str]) -> dict[Path, str]:
+    """What is wrong with those files that can be read, but are not as they were written."""
+    return {
+        path: f"{path} is damaged: its checksum is not the manifest's, a record's end cut it "
+        f"short or it was exchanged: {_MEND}"
+        for path in paths
+        if file_sha256(str(path)) != checksums.get(path.name)
+    }
 
 
 def _read_shard(path: Path, spec: FeatureSpec, schema: schema_pb2.Schema) -> list[dict[str, Any]]:

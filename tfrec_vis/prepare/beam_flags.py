@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import difflib
 import io
 from collections.abc import Sequence
 
@@ -24,10 +26,11 @@ def read_beam_flags(flags: Sequence[str]) -> tuple[PipelineRunner, PipelineOptio
 
     Args:
         flags: such as ``["--runner=FlinkRunner", "--flink_master=host:8081"]``. Flags that Beam
-            does not know are left to the runner.
+            does not know are left to the runner, unless they look like one that it knows.
 
     Raises:
-        InputError: no flag, a wrong value, or an unknown runner.
+        InputError: no flag, a wrong value, an unknown runner, or an unknown flag that is a slip or
+            that no runner would read.
     """
     if flags and not flags[0].startswith("--"):
         raise InputError(
@@ -41,7 +44,13 @@ def read_beam_flags(flags: Sequence[str]) -> tuple[PipelineRunner, PipelineOptio
     except SystemExit:
         reason = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
         raise InputError(f"flags of Beam: {reason}; see Beam's documentation of them") from None
+    unknown, known = _unknown(options)
     name = options.view_as(StandardOptions).runner or ""
+    for flag in unknown:
+        if near := difflib.get_close_matches(flag, known, n=1, cutoff=0.85):
+            raise InputError(f"{flag}: Beam has no such flag; did you mean {near[0]}?")
+        if name.lower() in _HERE:
+            raise InputError(f"{flag}: Beam has no such flag; leave it out, or correct its name")
     if name.lower() in _HERE:
         return FnApiRunner(), options
     try:
@@ -49,3 +58,12 @@ def read_beam_flags(flags: Sequence[str]) -> tuple[PipelineRunner, PipelineOptio
     except (ValueError, ImportError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"--runner={name}: {reason}") from error
+
+
+def _unknown(options: PipelineOptions) -> tuple[list[str], list[str]]:
+    """The flags given that are of none of Beam's and its runners' options, and all known ones."""
+    parsers: list[argparse.ArgumentParser] = []
+    options.get_all_options(add_extra_args_fn=parsers.append)
+    _, rest = parsers[0].parse_known_args(options._flags)
+    unknown = [word.partition("=")[0] for word in rest if word.startswith("--")]
+    return unknown, sorted(parsers[0]._option_string_actions)

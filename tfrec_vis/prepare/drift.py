@@ -60,8 +60,14 @@ def check_comparable(old: str | Path, new: str | Path) -> None:
 
     Raises:
         InputError: TFDV is not installed, or ``old`` is no prepared folder with readable schemas,
-            or is ``new``.
+            or is ``new``, or one of them is a URI.
     """
+    for folder in (old, new):
+        if "://" in str(folder):
+            raise InputError(
+                f"--validate-against compares folders on this machine's disks, {folder} is none; "
+                "copy what is to be compared here"
+            )
     _tfdv()
     if Path(old).resolve() == Path(new).resolve():
         raise InputError(
@@ -74,6 +80,25 @@ def check_comparable(old: str | Path, new: str | Path) -> None:
             read_schema(old, kind)
     except PreparedDataError as error:
         raise InputError(f"--validate-against {error}") from error
+
+
+def name_drift(old: str | Path, new: str | Path) -> None:
+    """Prints in what a preparation that was just written is unlike an older one.
+
+    Raises:
+        InputError: it is, or a folder is damaged.
+    """
+    try:
+        found = compare_prepared(old, new)
+    except PreparedDataError as error:
+        raise InputError(f"--validate-against {old}: {error}") from error
+    for finding in found:
+        print(f"{finding.kind}: {finding.records}: {finding.feature}: {finding.problem}")
+    if found:
+        raise InputError(
+            f"{new} is written, but is unlike {old} in {len(found)} points, named above"
+        )
+    print(f"no drift or skew against {old}")
 
 
 def compare_prepared(old: str | Path, new: str | Path) -> list[Finding]:

@@ -20,18 +20,26 @@ _TIMESTAMP = re.compile(r'"timestamp": "?([^"]*?)"?[,}]')
 
 
 class Facts:
-    """Counts with an example each, the cuts, and the log's period.
+    """Counts with an example each, the cuts, the log's period, and the files written.
 
     Args:
         counts: lists of key (a list of words), number, and an example's file, length of its
             line's number, line and excerpt, or None.
         cuts: timestamps.
         period: first and last timestamp; None without rows.
+        checksums: SHA-256 of each file, by its path in the prepared folder.
     """
 
-    def __init__(self, counts: list[list[Any]], cuts: list[int], period: list[int] | None) -> None:
+    def __init__(
+        self,
+        counts: list[list[Any]],
+        cuts: list[int],
+        period: list[int] | None,
+        checksums: dict[str, str],
+    ) -> None:
         self.cuts = cuts
         self.period = period
+        self.checksums = checksums
         self._numbers = {tuple(key): number for key, number, _ in counts}
         self._examples = {tuple(key): example for key, _, example in counts}
 
@@ -106,12 +114,13 @@ class Facts:
             shard = place_shard(file, line, settings.shards)
             evidence = shard_name(f"rejects-{kind}", "jsonl", shard, settings.shards)
             mend = _mend(reason, shown, job.source)
+            bear = f"; or raise prepare.max_rejected (now {settings.max_rejected})"
             raise InputError(
                 f"{sum(excess.values())} of {read} {kind} are rejected, most of them "
                 f"({excess[reason]}) as {reason}, such as {file}:{line}: "
                 f"{' '.join(shown.split())}; {mend}; they are listed in "
-                f"{job.out.rstrip('/')}/{evidence} and the files beside it; or raise "
-                f"prepare.max_rejected (now {settings.max_rejected})"
+                f"{job.out.rstrip('/')}/{evidence} and the files beside it"
+                f"{'' if total == read else bear}"
             )
         if not kept or read <= total:
             raise InputError(f"no {kind} are left of {read} read; check the source")

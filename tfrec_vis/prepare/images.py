@@ -93,7 +93,7 @@ def shrink_image(data: bytes, size: int, max_pixels: int, quality: int) -> bytes
     except Image.DecompressionBombError:
         raise Reject("image_too_large") from None
     except Exception:  # hostile bytes make header parsers raise nearly anything
-        raise Reject("image_not_decodable") from None
+        raise Reject("image_not_decodable", _seen(data)) from None
     if header.width * header.height > max_pixels:
         raise Reject("image_too_large")
     # TIFF decoders turn the picture themselves.
@@ -136,7 +136,17 @@ def _resolve(name: str, roots: Sequence[str]) -> str:
     for root in roots:
         if "://" not in root and path.startswith(os.path.join(os.path.realpath(root), "")):
             return path
-    raise Reject("image_outside_root")
+    written = os.path.abspath(name)
+    is_link = any(written.startswith(os.path.join(os.path.abspath(root), "")) for root in roots)
+    raise Reject("image_outside_root", f"a link to {path}" if is_link else "")
+
+
+def _seen(data: bytes) -> str:
+    """What bytes that are no picture are, where that is known."""
+    start = data[:1024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page, no photo"
+    return "an SVG drawing" if start.startswith((b"<svg", b"<?xml")) and b"<svg" in start else ""
 
 
 def _decode(data: bytes, header: Image.Image, size: int) -> Image.Image:

@@ -109,10 +109,11 @@ class ShrinkImages(beam.DoFn):
                 yield beam.pvalue.TaggedOutput(COUNTS, (("items", "kept"), (1, None)))
                 yield tuple(item._replace(image=result))
             else:
-                yield beam.pvalue.TaggedOutput(REJECTS, _rejected_item(item, result))
+                reject = _rejected_item(item, result.reason, result.seen)
+                yield beam.pvalue.TaggedOutput(REJECTS, reject)
 
-    def _shrink(self, item: Item) -> bytes | str:
-        """The JPEG, or the reason why there is none."""
+    def _shrink(self, item: Item) -> bytes | Reject:
+        """The JPEG, or why there is none."""
         settings = self.settings
         try:
             return shrink_image(
@@ -122,7 +123,7 @@ class ShrinkImages(beam.DoFn):
                 settings.jpeg_quality,
             )
         except Reject as error:
-            return error.reason
+            return error
 
 
 def item_example(
@@ -176,6 +177,7 @@ def _contents_then_place(item: Item) -> tuple:
     return _contents(item), item.where
 
 
-def _rejected_item(item: Item, reason: str) -> tuple:
+def _rejected_item(item: Item, reason: str, seen: str = "") -> tuple:
     values = {"item_id": item.item_id, "image": item.image, "title": item.title}
+    values |= {"seen": seen} if seen else {}
     return rejected("items", item.where, reason, values)

@@ -7,9 +7,6 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import tensorflow as tf
-
-from tfrec_vis.prepare.checksum import file_sha256
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.facts import Facts
 from tfrec_vis.prepare.identical import IDENTICAL
@@ -41,7 +38,7 @@ def build_manifest(job: Job, facts: Facts) -> dict[str, Any]:
         "appended": 0 if previous is None else previous.appended + 1,
         "settings": asdict(job.settings),
         "versions": _versions(),
-        "checksums": _checksums(job.out),
+        "checksums": dict(sorted(facts.checksums.items())),
     }
 
 
@@ -64,15 +61,3 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _checksums(folder: str) -> dict[str, str]:
-    """SHA-256 of every file, by its path in the folder."""
-    sums = {}
-    for parent, _, names in tf.io.gfile.walk(folder):
-        for name in names:
-            if name.startswith("."):
-                continue
-            path = tf.io.gfile.join(parent, name)
-            sums[path[len(folder) :].lstrip("/")] = file_sha256(path)
-    return dict(sorted(sums.items()))

@@ -62,16 +62,21 @@ class SampleClicks(beam.CombineFn):
         return count, sorted(click for _, click in heapq.nsmallest(self.size, sample))
 
 
-def thin(day: tuple[int, list[Click]], days: int, in_all: int) -> tuple[int, list[Click]]:
+def thin(
+    day: tuple[tuple[int, int], tuple[int, list[Click]]], days: Mapping[int, int], in_all: int
+) -> tuple[int, list[Click]]:
     """A day's sample, made small enough for the samples of all days to stay below ``in_all``.
 
+    Each of the four parts between cuts gets a quarter, so that what is kept before a cut does
+    not depend on how long the log goes on after it.
+
     Args:
-        day: the number of its clicks, and the sample of them.
-        days: how many days there are.
+        day: the part that it is in and its number; how many clicks it has, and the sample of them.
+        days: how many days each part has.
         in_all: clicks of all days together; each day keeps at least one.
     """
-    count, sample = day
-    size = max(1, in_all // days)
+    (part, _), (count, sample) = day
+    size = max(1, in_all // 4 // days[part])
     if len(sample) > size:
         chosen = heapq.nsmallest(size, sample, key=lambda click: stable_hash("thin", *click))
         sample = sorted(chosen)

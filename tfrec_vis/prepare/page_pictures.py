@@ -12,7 +12,7 @@ from apache_beam.pvalue import AsSingleton, PCollection
 from tfrec_vis.prepare.item_table import ItemTable
 from tfrec_vis.prepare.items import Item
 from tfrec_vis.prepare.job import Job
-from tfrec_vis.prepare.output import write_shards
+from tfrec_vis.prepare.output import Written, write_shards
 from tfrec_vis.prepare.sorting import sort_bounded
 from tfrec_vis.prepare.write import shard_name, write_records
 
@@ -27,7 +27,7 @@ _PICTURE, _RECORD = 0, 1
 
 def write_user_records(
     records: PCollection, items: PCollection | None, index: PCollection, job: Job
-) -> PCollection[str]:
+) -> PCollection[Written]:
     """Writes pages and impressions, pages with their pictures where the settings say so.
 
     A shard of pages, in its order, is cut into blocks of ``block_pages`` records. A picture is
@@ -42,7 +42,7 @@ def write_user_records(
         job: of the preparation.
 
     Returns:
-        Paths of the files.
+        Names of the files in ``out`` and their checksums.
     """
     out, settings = job.out, job.settings
     if settings.image_join == "lookup":
@@ -153,8 +153,8 @@ def _picture(row: tuple, index: ItemTable) -> tuple[int, Any]:
     return number, item.image
 
 
-def _write_blocks(element: tuple[int, Iterable[Piece]], out: str, shards: int) -> str:
+def _write_blocks(element: tuple[int, Iterable[Piece]], out: str, shards: int) -> Written:
     shard, pieces = element
-    path = tf.io.gfile.join(out, shard_name(PAGES, "tfrecord", shard, shards))
-    write_records(path, with_pictures(sort_bounded(pieces, lambda piece: len(piece[-1]))))
-    return path
+    name = shard_name(PAGES, "tfrecord", shard, shards)
+    in_order = sort_bounded(pieces, lambda piece: len(piece[-1]))
+    return name, write_records(tf.io.gfile.join(out, name), with_pictures(in_order))

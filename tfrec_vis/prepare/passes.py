@@ -117,11 +117,13 @@ class Passes:
             write_shards(records, self.out, self.settings.shards, "items"),
             self.store.read(pipeline, "written"),
         ]
-        _ = written | "all written" >> beam.Flatten() | WriteSchemas(self.job)
-        write_words([words, item_words] | "all words" >> beam.Flatten(), self.out)
-        write_rejects(rejects, self.out, self.settings.shards)
+        files = written | "all written" >> beam.Flatten()
+        schemas = files | WriteSchemas(self.job)
+        vocabularies = write_words([words, item_words] | "all words" >> beam.Flatten(), self.out)
+        evidence = write_rejects(rejects, self.out, self.settings.shards)
         counts = [counts, identical_pictures(items)] | "all counts" >> beam.Flatten()
-        write_facts(counts, cuts, period, self.out)
+        files = [files, schemas, vocabularies, evidence] | "all files" >> beam.Flatten()
+        write_facts(counts, cuts, period, files, self.out)
 
     def _keep(self, steps: list[Step]) -> None:
         counts = [step.counts for step in steps] | "all counts" >> beam.Flatten()

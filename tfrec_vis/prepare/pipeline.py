@@ -34,14 +34,16 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
         write_shards(records, out, shards, "items"),
         write_user_records(user_records, items.main, index, job),
     ]
-    _ = written | "written" >> beam.Flatten() | WriteSchemas(job)
-    write_words([words, item_words] | "all words" >> beam.Flatten(), out)
+    files = written | "written" >> beam.Flatten()
+    schemas = files | WriteSchemas(job)
+    vocabularies = write_words([words, item_words] | "all words" >> beam.Flatten(), out)
     steps = (items, log, merged)
     rejects = [step.rejects for step in steps] | "all rejects" >> beam.Flatten()
-    write_rejects(rejects, out, shards)
+    evidence = write_rejects(rejects, out, shards)
     counts = [
         *(step.counts for step in steps),
         split_counts,
         identical_pictures(items.main),
     ] | "all counts" >> beam.Flatten()
-    write_facts(counts, found.cuts, found.period, out)
+    files = [files, schemas, vocabularies, evidence] | "all files" >> beam.Flatten()
+    write_facts(counts, found.cuts, found.period, files, out)

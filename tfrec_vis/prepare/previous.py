@@ -11,8 +11,8 @@ import tensorflow as tf
 from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.transforms import combiners
 
+from tfrec_vis.data.checksum import file_sha256
 from tfrec_vis.errors import InputError
-from tfrec_vis.prepare.checksum import file_sha256
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.items import Item
 from tfrec_vis.prepare.rejects import Rejected
@@ -21,6 +21,18 @@ from tfrec_vis.prepare.validate import Row
 from tfrec_vis.sources.source import Source
 
 _SAME = ("image_size", "jpeg_quality")
+_NEEDED = (
+    "interactions",
+    "items",
+    "item_count",
+    "item_features",
+    "context_features",
+    "has_labels",
+    "cuts",
+    "appended",
+    "settings",
+    "checksums",
+)
 
 
 class Previous:
@@ -33,7 +45,7 @@ class Previous:
         folder: prepared data.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or of a version whose manifest says less.
     """
 
     def __init__(self, folder: str) -> None:
@@ -46,6 +58,12 @@ class Previous:
             raise InputError(
                 f"{folder} holds no prepared data to append to; prepare without --append first"
             ) from error
+        for key in _NEEDED:
+            if key not in self.manifest:
+                raise InputError(
+                    f"{folder} was prepared by an older version (its manifest has no {key!r}), "
+                    "nothing can be added to it; move it away and prepare all data again"
+                )
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -55,12 +73,12 @@ class Previous:
     @property
     def appended(self) -> int:
         """How often data were added to it."""
-        return self.manifest.get("appended", 0)
+        return self.manifest["appended"]
 
     @property
     def has_labels(self) -> bool:
-        """Whether its log said what was not clicked; where the manifest is silent, a guess."""
-        return self.manifest.get("has_labels", self.manifest["negatives"]["wanted"] == 0)
+        """Whether its log said what was not clicked."""
+        return self.manifest["has_labels"]
 
     def check(self, source: Source, settings: PrepareSettings) -> None:
         """Whether data of this source can be added.

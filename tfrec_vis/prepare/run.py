@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def prepare(
     tf.io.gfile.remove(path)
     facts.check(job)
 
-    _write_missing(folder, settings.shards, vocabularies)
+    facts.checksums |= _write_missing(folder, settings.shards, vocabularies, facts.checksums)
     manifest = build_manifest(job, facts)
     write_json(tf.io.gfile.join(folder, MANIFEST), manifest)
     return manifest
@@ -130,8 +130,10 @@ def _vocabulary_names(source: Source) -> list[str]:
     return names
 
 
-def _write_missing(folder: str, shards: int, vocabularies: Sequence[str]) -> None:
-    """Empty files for shards and vocabularies in which nothing fell: the set is complete."""
+def _write_missing(
+    folder: str, shards: int, vocabularies: Sequence[str], there: Collection[str]
+) -> dict[str, str]:
+    """Empty files for shards and vocabularies in which nothing fell, with their checksums."""
     expected = [f"vocabulary/{name}.txt" for name in vocabularies]
     records = ["items", "pages-pretrain", *(f"impressions-{split}" for split in SPLITS)]
     for shard in range(shards):
@@ -140,10 +142,11 @@ def _write_missing(folder: str, shards: int, vocabularies: Sequence[str]) -> Non
             shard_name(f"rejects-{kind}", "jsonl", shard, shards)
             for kind in ("interactions", "items")
         ]
-    for name in expected:
-        path = tf.io.gfile.join(folder, name)
-        if not tf.io.gfile.exists(path):
-            write_text(path, "")
+    return {
+        name: write_text(tf.io.gfile.join(folder, name), "")
+        for name in expected
+        if name not in there
+    }
 
 
 def _visible(names: Sequence[str]) -> list[str]:

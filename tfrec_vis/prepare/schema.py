@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import apache_beam as beam
@@ -51,7 +51,7 @@ class Shown:
 
 
 class WriteSchemas(beam.PTransform):
-    """Paths of written shards -> ``schema/{items,pages,impressions}.pbtxt``.
+    """Written shards (name, checksum) -> ``schema/{items,pages,impressions}.pbtxt``, likewise.
 
     A schema has each feature with its type, whether it is always there, and what the data show:
     the range of integers (of item indices: the whole catalogue), the range of list lengths, and
@@ -70,23 +70,29 @@ class WriteSchemas(beam.PTransform):
             job.settings.image_join == "embedded",
         )
 
-    def expand(self, paths: PCollection) -> PCollection:
+    def expand(self, written: PCollection) -> PCollection:
         """Adds the steps."""
         return (
-            paths
-            | "what shards show" >> beam.Map(look_at_shard, *self.specs)
+            written
+            | "shards" >> beam.Keys()
+            | "what shards show" >> beam.Map(look_at_shard, self.out, *self.specs)
             | "what all show" >> beam.CombineGlobally(merge_shown)
-            | "write schemas" >> beam.Map(write_schemas, self.out, *self.specs)
+            | "write schemas" >> beam.FlatMap(write_schemas, self.out, *self.specs)
         )
 
 
 def look_at_shard(
-    path: str, item_features: Sequence[str], context_features: Sequence[str], embedded: bool
+    name: str,
+    out: str,
+    item_features: Sequence[str],
+    context_features: Sequence[str],
+    embedded: bool,
 ) -> Shown:
-    """What the records of one file show; its name tells their kind."""
-    kind = path.rsplit("/", 1)[-1].split("-")[0]
+    """What the records of one file of ``out`` show; its name tells their kind."""
+    kind = name.split("-")[0]
     spec = _specs(item_features, context_features, embedded)[kind]
-    looked_at = {name: column for name, column in spec.items() if name != "image"}
+    looked_at = {feature: column for feature, column in spec.items() if feature != "image"}
+    path = tf.io.gfile.join(out, name)
     return merge_shown(_look(kind, batch) for batch in parsed_batches(path, looked_at))
 
 
@@ -184,8 +190,9 @@ def write_schemas(
     item_features: Sequence[str],
     context_features: Sequence[str],
     embedded: bool,
-) -> None:
-    """Writes the three schemas into the folder ``schema`` of ``out``."""
+) -> Iterator[tuple[str, str]]:
+    """Writes the three schemas into the folder ``schema`` of ``out``; gives names, checksums."""
     for kind, schema in schemas(item_features, context_features, embedded, shown).items():
-        path = tf.io.gfile.join(out, "schema", f"{kind}.pbtxt")
-        write_text(path, text_format.MessageToString(schema, as_utf8=True))
+        name = f"schema/{kind}.pbtxt"
+        text = text_format.MessageToString(schema, as_utf8=True)
+        yield name, write_text(tf.io.gfile.join(out, name), text)

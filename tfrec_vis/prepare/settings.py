@@ -28,7 +28,7 @@ class PrepareSettings:
         max_pixels: pictures with more pixels than this are rejected before they are decoded.
         jpeg_quality: of the stored pictures, 1 to 100.
         sample_per_day: at most this many clicks of a day are kept to draw un-clicked items from.
-        sample_in_all: at most this many of all days together.
+        sample_in_all: at most this many of all days together, a quarter in each part between cuts.
         max_user_rows: distinct rows of one user; later ones are rejected.
         passes: parts of the users that a run on one machine works through one after the other,
             so that one part has to fit into memory; at most ``shards``.

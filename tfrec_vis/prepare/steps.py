@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.pvalue import AsDict, AsSingleton, PCollection
 from apache_beam.transforms import combiners
 
 from tfrec_vis.prepare.cuts import FindCuts
@@ -162,7 +162,7 @@ def find(users: PCollection, users_again: PCollection, job: Job) -> Found:
         | "dates" >> beam.CombineGlobally(BuildItemTable(2))
     )
     period = users | beam.Map(user_period) | "period" >> beam.CombineGlobally(widest)
-    return Found(cuts, _pool(users, job.source.has_labels, job.settings), dates, period)
+    return Found(cuts, _pool(users, cuts, job.source.has_labels, job.settings), dates, period)
 
 
 def split_users(
@@ -202,23 +202,28 @@ def identical_pictures(items: PCollection) -> PCollection:
     )
 
 
-def _pool(users: PCollection, has_labels: bool, settings: PrepareSettings) -> PCollection:
+def _pool(
+    users: PCollection, cuts: PCollection, has_labels: bool, settings: PrepareSettings
+) -> PCollection:
     """One ClickPool; empty where the log itself tells what was not clicked."""
     if has_labels:
         return users.pipeline | "no pool" >> beam.Create([ClickPool([])])
     days = (
         users
-        | beam.FlatMap(daily_clicks, settings.seed)
+        | beam.FlatMap(daily_clicks, AsSingleton(cuts), settings.seed)
         | "sample days" >> beam.CombinePerKey(SampleClicks(settings.sample_per_day))
-        | "samples" >> beam.Values()
     )
-    count = days | "count days" >> combiners.Count.Globally()
+    parts = days | "parts of days" >> beam.MapTuple(_part) | combiners.Count.PerElement()
     return (
         days
-        | beam.Map(thin, AsSingleton(count), settings.sample_in_all)
+        | beam.Map(thin, AsDict(parts), settings.sample_in_all)
         | "thinned" >> combiners.ToList()
         | "pool" >> beam.Map(ClickPool)
     )
+
+
+def _part(day: tuple[int, int], sample: object) -> int:
+    return day[0]
 
 
 def _step(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import date, datetime, timezone
 
 END_OF_TIME = 4_102_444_800  # 2100-01-01
 _LIKELY = 631_152_000  # 1990-01-01
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
+"""Python's own numbers are more: 1_700_000_000, and digits of other scripts."""
 _UNITS = {"seconds": 1, "milliseconds": 1000, "microseconds": 10**6, "nanoseconds": 10**9}
 
 
@@ -70,16 +73,17 @@ def _seconds(value: object, form: str) -> int:
     if value is None or isinstance(value, bool):
         raise ValueError("no time")
     written = (value.decode() if isinstance(value, bytes) else str(value)).strip()
+    if not written.isascii() and any(c.isdigit() and not c.isascii() for c in written):
+        raise ValueError("digits other than 0 to 9")
     if form == "iso":
         if written.isdigit():  # newer Pythons would read 20240131 as a date, older ones not
             raise ValueError("a number is no date")
         return _utc(datetime.fromisoformat(written.replace("Z", "+00:00")))
     if "%" in form:
         return _utc(datetime.strptime(written, form))
-    try:
-        number = int(written)
-    except ValueError:
-        number = math.floor(float(written))
+    if not _NUMBER.fullmatch(written):
+        raise ValueError("no number")
+    number = int(written) if written.isdigit() else math.floor(float(written))
     return number // 1000 if form == "milliseconds" else number
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -260,13 +261,17 @@ def earliest(times: Iterable[tuple[int, int]]) -> tuple[int, int]:
 
 
 def daily_clicks(
-    element: tuple[str, list[tuple]], seed: int
-) -> list[tuple[int, tuple[int, Click]]]:
-    """The day of each click, and the hash by which the day's sample is chosen."""
+    element: tuple[str, list[tuple]], cuts: Sequence[int], seed: int
+) -> list[tuple[tuple[int, int], tuple[int, Click]]]:
+    """The part between cuts and the day of each click, and the hash that chooses the sample.
+
+    A day with a cut has two samples: what is drawn before the cut must not depend on what others
+    click after it.
+    """
     user, rows = element
     return [
         (
-            row.timestamp // DAY,
+            (bisect_right(cuts, row.timestamp), row.timestamp // DAY),
             (
                 stable_hash("sample", seed, user, row.page_id, row.item_id, row.timestamp),
                 (row.timestamp, row.item_id, user),

@@ -10,16 +10,22 @@ from typing import NamedTuple
 from tfrec_vis.prepare.timestamps import seconds_since_1970
 
 EXCERPT_LENGTH = 200
-_KEYS = ("user_id", "item_id", "timestamp", "clicked", "image")
+_KEYS = ("user_id", "item_id", "timestamp", "clicked", "seen", "image")
 _TRUTH = {"true": "1", "false": "0"}
 
 
 class Reject(Exception):
-    """A record cannot be used; ``reason`` is the slug counted in the manifest."""
+    """A record cannot be used.
 
-    def __init__(self, reason: str) -> None:
+    Args:
+        reason: the slug counted in the manifest.
+        seen: what the record does not show of itself, for the list of rejects.
+    """
+
+    def __init__(self, reason: str, seen: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.seen = seen
 
 
 class Row(NamedTuple):

@@ -10,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfrec_vis.data.checksum import file_sha256
+
 Value = int | str | bytes | Sequence[int]
 
 
@@ -34,19 +36,19 @@ def shard_name(stem: str, suffix: str, shard: int, shards: int) -> str:
     return f"{stem}-{shard:05d}-of-{shards:05d}.{suffix}"
 
 
-def write_records(path: str, records: Iterable[bytes]) -> None:
-    """Writes a TFRecord file."""
-    _replace(path, lambda part: _write_tfrecord(part, records))
+def write_records(path: str, records: Iterable[bytes]) -> str:
+    """Writes a TFRecord file; gives its SHA-256, as all that write here."""
+    return _replace(path, lambda part: _write_tfrecord(part, records))
 
 
-def write_text(path: str, text: str) -> None:
+def write_text(path: str, text: str) -> str:
     """Writes a UTF-8 file."""
-    write_lines(path, [text])
+    return write_lines(path, [text])
 
 
-def write_lines(path: str, lines: Iterable[str]) -> None:
+def write_lines(path: str, lines: Iterable[str]) -> str:
     """Writes a UTF-8 file of lines, which end in newlines."""
-    _replace(path, lambda part: _write_bytes(part, (line.encode() for line in lines)))
+    return _replace(path, lambda part: _write_bytes(part, (line.encode() for line in lines)))
 
 
 def write_json(path: str, value: Any) -> None:
@@ -59,12 +61,14 @@ def vocabulary_line(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") + "\n"
 
 
-def _replace(path: str, write: Callable[[str], None]) -> None:
+def _replace(path: str, write: Callable[[str], None]) -> str:
     """Writes beside and renames: a worker that tries again leaves one whole file."""
     folder, name = os.path.split(path)
     part = tf.io.gfile.join(folder, f".{name}.{uuid.uuid4().hex}")  # hidden: not in the manifest
     write(part)
+    checksum = file_sha256(part)
     tf.io.gfile.rename(part, path, overwrite=True)
+    return checksum
 
 
 def _write_tfrecord(path: str, records: Iterable[bytes]) -> None:

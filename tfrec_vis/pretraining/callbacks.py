@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
+
+_WIDTH = 100
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -103,11 +106,20 @@ class Curves(keras.callbacks.Callback):
                 self._before[name] = total
         if time.monotonic() - self._printed >= self._seconds:
             self._printed = time.monotonic()
-            values = "  ".join(f"{name} {value:.3f}" for name, value in means.items())
-            print(f"  epoch {self._epoch + 1} step {step}  {values}", flush=True)
+            _print(f"epoch {self._epoch + 1} step {step}", means)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Prints the epoch's means."""
-        values = "  ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
-        print(f"  epoch {epoch + 1} done  {values}", flush=True)
+        _print(f"epoch {epoch + 1} done", logs or {})
         self._writer.flush()
+
+
+def _print(head: str, values: Mapping[str, float]) -> None:
+    """Prints in lines of at most 100 characters, the later ones indented."""
+    lines = [f"  {head}"]
+    for name, value in values.items():
+        part = f"  {name} {value:.3f}"
+        if len(lines[-1]) + len(part) > _WIDTH:
+            lines.append("  ")
+        lines[-1] += part
+    print("\n".join(lines), flush=True)

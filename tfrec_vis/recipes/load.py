@@ -29,6 +29,7 @@ _SECTIONS: dict[str, type] = {
 
 
 _TYPES = ("float", "dict[str,float]")
+_UNKNOWN = "unknown setting "
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -47,28 +48,60 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot read the recipe ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not YAML: byte {error.start} is no UTF-8; save the file as UTF-8"
+        ) from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {_place(error)}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected sections such as source: and prepare:")
     for override in overrides:
         _override(content, override)
-    _refuse_unknown(content, ["source", *_SECTIONS], "", path)
+    try:
+        sections = _sections(content)
+    except InputError as error:
+        raise InputError(f"{_blamed(str(error), path, overrides)}: {error}") from error
     if not isinstance(content.get("source"), dict):
         raise InputError(f"{path}: it needs a section source: {{kind: …}}")
-    sections = {
-        name: _section(kind, content[name], name, path)
-        for name, kind in _SECTIONS.items()
-        if content.get(name) is not None
-    }
     recipe = Recipe(path.stem, path.resolve().parent, content["source"], **sections)
     return _with_whole_paths(recipe)
 
 
-def _section(kind: type, values: Any, name: str, path: Path) -> Any:
+def _place(error: yaml.YAMLError) -> str:
+    """Where the fault is, what it is, and what to do."""
+    mend = "mend the indentation, quotes or brackets there"
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}; {mend}"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"character {error.position}: {error.reason}; remove it"
+    return f"{' '.join(str(error).split())}; {mend}"
+
+
+def _blamed(message: str, path: Path, overrides: Sequence[str]) -> str:
+    """The ``--set`` that gave the setting with which the message begins, or else the recipe."""
+    setting = message.removeprefix(_UNKNOWN).replace(";", ":").partition(":")[0] + "."
+    for override in reversed(overrides):
+        name = override.partition("=")[0].strip() + "."
+        if setting.startswith(name) or name.startswith(setting):
+            return f"--set {override}"
+    return str(path)
+
+
+def _sections(content: dict[str, Any]) -> dict[str, Any]:
+    """The settings of each section that is there; a fault's message begins with the setting."""
+    _refuse_unknown(content, ["source", *_SECTIONS], "")
+    return {
+        name: _section(kind, content[name], name)
+        for name, kind in _SECTIONS.items()
+        if content.get(name) is not None
+    }
+
+
+def _section(kind: type, values: Any, name: str) -> Any:
     if not isinstance(values, dict):
-        raise InputError(f"{path}: {name}: expected settings by name, got {values!r}")
-    _refuse_unknown(values, [f.name for f in fields(kind)], f"{name}.", path)
+        raise InputError(f"{name}: expected settings by name, got {values!r}")
+    _refuse_unknown(values, [f.name for f in fields(kind)], f"{name}.")
     try:
         return pydantic.TypeAdapter(kind).validate_python(values)
     except pydantic.ValidationError as error:
@@ -76,15 +109,15 @@ def _section(kind: type, values: Any, name: str, path: Path) -> Any:
         first = max(error.errors(), key=lambda e: len(e["loc"]))
         setting = ".".join([name, *(str(p) for p in first["loc"] if p not in _TYPES)])
         message = first["msg"][:1].lower() + first["msg"][1:]
-        raise InputError(f"{path}: {setting}: {message}, got {first['input']!r}") from error
+        raise InputError(f"{setting}: {message}, got {first['input']!r}") from error
 
 
-def _refuse_unknown(values: dict[Any, Any], known: Sequence[str], prefix: str, path: Path) -> None:
+def _refuse_unknown(values: dict[Any, Any], known: Sequence[str], prefix: str) -> None:
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
-            raise InputError(f"{path}: unknown setting {prefix}{key}; {hint}")
+            raise InputError(f"{_UNKNOWN}{prefix}{key}; {hint}")
 
 
 def _override(content: dict[str, Any], override: str) -> None:

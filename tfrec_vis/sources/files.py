@@ -58,6 +58,31 @@ def expand(pattern: str) -> list[str]:
     return sorted(entry.path for entry in found)
 
 
+def identity(path: str) -> list[str | int | float]:
+    """What tells a file from another, or from itself before it was changed.
+
+    Returns:
+        Path, size and time of change; of a file that is not there, or whose file system does not
+        tell, the path and what is known.
+
+    Raises:
+        InputError: the file system is unknown or cannot be reached.
+    """
+    if not is_uri(path):
+        try:
+            stat = os.stat(path)
+        except OSError:
+            return [path]
+        return [path, stat.st_size, stat.st_mtime_ns]
+    try:
+        found = FileSystems.get_filesystem(path).metadata(path)
+    except (BeamIOError, ValueError, OSError) as error:
+        raise InputError(f"cannot look up {path}: {' '.join(str(error).split())}") from error
+    if found.last_updated_in_seconds:
+        return [path, found.size_in_bytes, found.last_updated_in_seconds]
+    return [path, found.size_in_bytes, str(FileSystems.checksum(path))]
+
+
 def lines(path: str) -> Iterator[bytes]:
     """The lines of a text file with their ends, a leading UTF-8 byte-order mark removed.
 

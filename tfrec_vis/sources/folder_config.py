@@ -35,6 +35,8 @@ def text_setting(config: Mapping[str, object], key: str, default: str | None = N
     Raises:
         InputError: it is missing and has no default, or is no text.
     """
+    if key not in config and default is None:
+        raise InputError(f"source.{key} is missing; set it to a file name or wildcard")
     value = config.get(key, default)
     if not isinstance(value, str) or not value:
         raise InputError(f"source.{key} must be a file or folder name, got {value!r}")

@@ -1,6 +1,6 @@
 """Stages of a run in a work folder: skipping, resuming, renaming when done."""
 
-from tfrec_vis.workflow.prepare_options import PrepareOptions
+from tfrec_vis.prepare.options import PrepareOptions
 from tfrec_vis.workflow.run import STAGES, run_recipe
 from tfrec_vis.workflow.similar import similar_items
 from tfrec_vis.workflow.stage import Stage

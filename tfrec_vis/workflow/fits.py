@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,7 @@ def check_fits(recipe: Recipe, prepared: Path) -> None:
         if not 0 < clicks < rows:
             raise InputError(
                 f"{prepared}: {clicks} of the {rows} {name} rows are clicked, both kinds are "
-                "needed; give a longer log, move prepare.splits, or, where every row of the log "
-                "is a click, leave clicked out of source.interactions.columns"
+                f"needed; {_mend(manifest)}"
             )
     first_seen = read_items(prepared, pictures=False).first_seen[1:]
     early = int(np.sum((first_seen >= 0) & (first_seen < manifest["cuts"][1])))
@@ -33,3 +33,17 @@ def check_fits(recipe: Recipe, prepared: Path) -> None:
             f"embed.clusters: {recipe.embed.clusters} clusters need as many items, only {early} "
             "were seen before the second cut; lower embed.clusters"
         )
+
+
+def _mend(manifest: dict[str, Any]) -> str:
+    """What gives a split rows of both kinds."""
+    if manifest["has_labels"]:
+        return (
+            "give a longer log, move prepare.splits, or, where every row of the log is a click, "
+            "leave clicked out of source.interactions.columns"
+        )
+    if manifest["settings"]["negatives"] == 0:
+        return "set prepare.negatives to 1 or more: the log itself has clicks alone"
+    return "give a longer log of more users, move prepare.splits, or raise " + (
+        "prepare.negatives_window_days: too few items were clicked by others to draw from"
+    )

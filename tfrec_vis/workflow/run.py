@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfrec_vis.errors import InputError
+from tfrec_vis.prepare.options import PrepareOptions
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.workflow.fits import check_fits
-from tfrec_vis.workflow.prepare_options import PrepareOptions
 from tfrec_vis.workflow.stage import Stage
 from tfrec_vis.workflow.stages import build_stages, write_report
 

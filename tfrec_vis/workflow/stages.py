@@ -27,12 +27,13 @@ from tfrec_vis.evaluation import (
     run_experiment,
 )
 from tfrec_vis.prepare import prepare
+from tfrec_vis.prepare.options import PrepareOptions
 from tfrec_vis.pretraining import load, train
 from tfrec_vis.pretraining.train import build_encoder
 from tfrec_vis.recipes import Recipe
+from tfrec_vis.sources.files import identity
 from tfrec_vis.workflow.export import export_models
 from tfrec_vis.workflow.keep_appended import keep_appended
-from tfrec_vis.workflow.prepare_options import PrepareOptions
 from tfrec_vis.workflow.stage import Stage
 
 
@@ -240,12 +241,5 @@ def _truth_identity(recipe: Recipe) -> list[Any]:
 
 
 def _identity(files: Sequence[str]) -> list[Any]:
-    """Name, size and time of change of each file (of URIs the name alone)."""
-    found = []
-    for file in files:
-        try:
-            stat = os.stat(file)
-            found.append([file, stat.st_size, stat.st_mtime_ns])
-        except OSError:
-            found.append([file])
-    return found
+    """Name, size and time of change of each file."""
+    return [identity(file) for file in files]

@@ -1,4 +1,4 @@
-"""How the stage ``prepare`` is run this time."""
+"""How ``prepare`` is run this time."""
 
 from __future__ import annotations
 
