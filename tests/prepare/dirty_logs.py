@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
+from hypothesis import HealthCheck, Phase, assume
 from hypothesis import strategies as st
 from prepare_cases import DAY, MemorySource, photo
+from prepare_truth import Truth
 
 from tfrec_vis.prepare import PrepareSettings, prepare
 from tfrec_vis.sources.source import RawRow
@@ -42,6 +45,18 @@ BAD_ITEMS = {
     "duplicate_item_id": {"item_id": "00", "image": PICTURE, "title": "z"},
     "not_json": None,
 }
+
+COMMON = {
+    "deadline": None,
+    "derandomize": True,
+    "database": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
+    # Shrinking would prepare hundreds of logs; the one that fails is small enough.
+    "phases": [Phase.explicit, Phase.generate],
+}
+
+
+with_and_without_labels = pytest.mark.parametrize("labels", [True, False])
 
 good_rows = st.fixed_dictionaries(
     {
@@ -133,6 +148,14 @@ def prepared(drawn, labels, folder, order=0, flags=(), **settings):
     rng.shuffle(items)
     settings = PrepareSettings(**SETTINGS, seed=drawn["seed"], **settings)
     return prepare(MemorySource(log, items, labels), folder, settings, flags)
+
+
+def truth_of(drawn, labels):
+    """Leaves out logs that ``prepare`` refuses: those with a part that has no click."""
+    clicks = not labels or any(row["clicked"] == "1" for row in drawn["rows"])
+    truth = Truth(drawn["rows"], labels) if clicks else None
+    assume(truth is not None and len(truth.splits_with_clicks()) == 4)
+    return truth
 
 
 def check_counts(drawn, labels, truth, manifest):

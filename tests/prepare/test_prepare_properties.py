@@ -1,4 +1,4 @@
-"""What holds for any dirty log: counts add up, nothing leaks; order, shards, passes do not matter."""
+"""What holds for any dirty log: counts, leaks, and that order, shards and passes do not matter."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from dirty_logs import SETTINGS, check_counts, dirty_logs, prepared
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from dirty_logs import (
+    COMMON,
+    SETTINGS,
+    check_counts,
+    dirty_logs,
+    prepared,
+    truth_of,
+    with_and_without_labels,
+)
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prepare_cases import raw_records, rejects
-from prepare_truth import STEMS, Truth, check_impressions, check_pages, check_sampled_items
+from prepare_truth import STEMS, check_impressions, check_pages, check_sampled_items
 
 from tfrec_vis.prepare import PrepareSettings
-
-
-def truth_of(drawn, labels):
-    """Leaves out logs that ``prepare`` refuses: those with a part that has no click."""
-    clicks = not labels or any(row["clicked"] == "1" for row in drawn["rows"])
-    truth = Truth(drawn["rows"], labels) if clicks else None
-    assume(truth is not None and len(truth.splits_with_clicks()) == 4)
-    return truth
 
 
 def check(drawn, labels, passes):
@@ -45,19 +45,6 @@ def check(drawn, labels, passes):
             assert reasons[0] == reasons[1] == manifest[kind]["rejected"]
         for path in [*one.glob("vocabulary/*"), *one.glob("schema/*")]:
             assert path.read_bytes() == (seven / path.relative_to(one)).read_bytes()
-
-
-COMMON = {
-    "deadline": None,
-    "derandomize": True,
-    "database": None,
-    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
-    # Shrinking would prepare hundreds of logs; the one that fails is small enough.
-    "phases": [Phase.explicit, Phase.generate],
-}
-
-
-with_and_without_labels = pytest.mark.parametrize("labels", [True, False])
 
 
 @with_and_without_labels
