@@ -17,6 +17,7 @@ from tfrec_vis.sources.source import RawRow, Source
 
 CONTEXT = ("device",)
 FEATURES = ("brand",)
+RECORDS = ("pages-pretrain", "impressions-train", "impressions-validation", "impressions-test")
 DAY = 86_400
 
 
@@ -107,6 +108,25 @@ def read(folder, stem):
         for name, value in columns.items()
     }
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+
+def by_item_id(folder):
+    """Records with item_ids in place of numbers, the items, and the number of each item."""
+    items = read(folder, "items")
+    names = {item["item_index"]: item["item_id"] for item in items}
+    records = {}
+    for stem in RECORDS:
+        records[stem] = Counter()
+        for record in read(folder, stem):
+            for key in ("history", "shown"):
+                if key in record:
+                    record[key] = tuple(names[number] for number in record[key])
+            if "item_index" in record:
+                record["item_index"] = names[record["item_index"]]
+            record["clicked"] = str(record["clicked"])
+            records[stem][tuple(sorted(record.items()))] += 1
+    by_id = {item["item_id"]: {**item, "item_index": 0} for item in items}
+    return records, by_id, {name: number for number, name in names.items()}
 
 
 def raw_records(folder, stem):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from dataclasses import replace
 
 import pytest
-from prepare_cases import DAY, MemorySource, catalogue, random_log, read, rejects
+from prepare_cases import DAY, MemorySource, by_item_id, catalogue, random_log, read, rejects
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare import PrepareSettings, prepare
@@ -16,26 +15,6 @@ from tfrec_vis.prepare.previous import Previous
 from tfrec_vis.sources.source import RawRow
 
 SETTINGS = PrepareSettings(shards=2, max_history=6, image_size=16)
-STEMS = ("pages-pretrain", "impressions-train", "impressions-validation", "impressions-test")
-
-
-def by_item_id(folder):
-    """Records with item_ids in place of numbers, the items, and the number of each item."""
-    items = read(folder, "items")
-    names = {item["item_index"]: item["item_id"] for item in items}
-    records = {}
-    for stem in STEMS:
-        records[stem] = Counter()
-        for record in read(folder, stem):
-            for key in ("history", "shown"):
-                if key in record:
-                    record[key] = tuple(names[number] for number in record[key])
-            if "item_index" in record:
-                record["item_index"] = names[record["item_index"]]
-            record["clicked"] = str(record["clicked"])
-            records[stem][tuple(sorted(record.items()))] += 1
-    by_id = {item["item_id"]: {**item, "item_index": 0} for item in items}
-    return records, by_id, {name: number for number, name in names.items()}
 
 
 def words(folder):

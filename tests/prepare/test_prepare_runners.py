@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+
 import pytest
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+from bad_cases import write_shop
+from dirty_logs import (
+    COMMON,
+    big_log,
+    check_counts,
+    dirty_logs,
+    prepared,
+    truth_of,
+    with_and_without_labels,
+)
+from hypothesis import given, settings
+from prepare_cases import rejects
 
 from tfrec_vis import sources
 from tfrec_vis.errors import InputError
@@ -18,35 +35,79 @@ RUNNERS = {
         "--environment_type=LOOPBACK",
     ],
 }
+every_runner = pytest.mark.parametrize("runner", RUNNERS)
 
 
-def source(folder, labels=True):
-    columns = {"user_id": "user_id", "item_id": "item_id", "timestamp": "timestamp"}
-    columns |= {"page_id": "page_id"} | ({"clicked": "clicked"} if labels else {})
-    config = {
-        "kind": "table",
-        "interactions": {"path": "log.csv", "columns": columns, "features": ["position"]},
-        "catalogue": {"path": "items.csv", "columns": {"item_id": "item_id", "image": "image"}},
-        "images": "photos",
+@pytest.fixture(autouse=True)
+def worker_processes(monkeypatch):
+    """They find the modules beside this file too."""
+    here = str(Path(__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """Files with labels and every bad case of the guide."""
+    folder = tmp_path_factory.mktemp("shop")
+    return sources.create(write_shop(folder), str(folder))
+
+
+def from_files(shop, out, flags=()):
+    settings = PrepareSettings(image_size=32, shards=3, max_rejected=1.0)
+    return prepare(shop, out, settings, flags)
+
+
+def from_clicks(shop, out, flags=()):
+    """No labels: items are sampled. The order of the rows is another one on another runner."""
+    return prepared(big_log(5), False, out, order=len(flags), flags=flags, shards=3)
+
+
+@pytest.fixture(scope="module")
+def here(shop, tmp_path_factory):
+    """What this process makes of it: folder and manifest by way of preparing."""
+    folder = tmp_path_factory.mktemp("here")
+    return {
+        way: (folder / way.__name__, way(shop, folder / way.__name__))
+        for way in (from_files, from_clicks)
     }
-    return sources.create(config, str(folder))
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["labelled", "clicks only"])
-def here(request, simulated_shop, tmp_path_factory):
-    """The source, and what this process makes of it."""
-    raw = source(simulated_shop, request.param)
-    out = tmp_path_factory.mktemp("here") / "prepared"
-    return raw, prepare(raw, out, PrepareSettings(image_size=32, shards=3))
 
 
 @pytest.mark.parametrize(
-    "runner", [pytest.param("processes", marks=pytest.mark.slow), "job service"]
+    "prepare_on, runner",
+    [
+        (from_files, "job service"),
+        (from_clicks, "job service"),
+        pytest.param(from_files, "processes", marks=pytest.mark.slow),
+        (from_clicks, "processes"),
+    ],
 )
-def test_same_files_from_every_runner(here, tmp_path, runner):
-    raw, expected = here
-    settings = PrepareSettings(image_size=32, shards=3)
-    assert prepare(raw, tmp_path / "out", settings, RUNNERS[runner]) == expected
+def test_same_files_from_every_runner(here, shop, tmp_path, prepare_on, runner):
+    """Rejected records among them."""
+    folder, expected = here[prepare_on]
+    out = tmp_path / "out"
+    assert prepare_on(shop, out, RUNNERS[runner]) == expected
+    assert len(expected["interactions"]["rejected"]) >= 6
+    assert len(expected["items"]["rejected"]) >= 6
+    for kind in ("interactions", "items"):
+        found = Counter(reject["reason"] for reject in rejects(out, kind))
+        assert found == expected[kind]["rejected"]
+    for name in expected["checksums"]:
+        assert (out / name).read_bytes() == (folder / name).read_bytes()
+
+
+@pytest.mark.slow
+@every_runner
+@with_and_without_labels
+@settings(max_examples=5, **COMMON)
+@given(drawn=dirty_logs)
+def test_any_dirty_log_on_every_runner(runner, labels, drawn):
+    truth = truth_of(drawn, labels)
+    with tempfile.TemporaryDirectory() as name:
+        one, other = Path(name, "one"), Path(name, "other")
+        expected = prepared(drawn, labels, one, shards=3)
+        check_counts(drawn, labels, truth, expected)
+        flags = RUNNERS[runner]
+        assert prepared(drawn, labels, other, order=1, flags=flags, shards=3) == expected
 
 
 @pytest.mark.parametrize("flags", [[], ["--runner=DirectRunner"], ["--runner", "direct"]])
