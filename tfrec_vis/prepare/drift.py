@@ -32,7 +32,7 @@ _BY_SPLIT = {"in_pretraining", "item_seen_in_training"}
 """What the splits differ in by their making: no skew."""
 _NEEDED = (
     "comparing preparations needs TensorFlow Data Validation: "
-    "install the extra with `pip install 'tfrec-vis[tfx]'`"
+    "install the extra, `pip install -c constraints.txt '.[tfx]'` in a copy of the repository"
 )
 
 
