@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import apache_beam as beam
 import pytest
+from apache_beam.pvalue import AsSingleton
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from prepare_cases import MemorySource, catalogue, photo, random_log
 
 from tfrec_vis.errors import InputError
@@ -32,18 +36,38 @@ def test_same_files_in_several_passes(tmp_path, labels):
     assert not list((tmp_path / "two").glob(".*"))
 
 
-@pytest.mark.parametrize("cuts, readings", [(None, 2), ((1, 2, 3), 1)])
-def test_users_are_read_again_only_to_find_cuts(tmp_path, monkeypatch, cuts, readings):
-    job = Job(MemorySource([], []), str(tmp_path), PrepareSettings(passes=2), cuts=cuts)
-    names, read = [], Store.read
+@pytest.mark.parametrize("labels", [True, False], ids=["labelled", "clicks only"])
+@pytest.mark.parametrize("cuts", [None, (1, 2, 3)], ids=["cuts found", "cuts given"])
+def test_the_runner_keeps_no_users_where_all_are_read(tmp_path, cuts, labels):
+    settings = PrepareSettings(passes=2)
+    job = Job(MemorySource([], [], labels), str(tmp_path), settings, cuts=cuts)
+    passes = Passes(job, Store(str(tmp_path)))
+    for phase in (passes._find, partial(passes._split, 1)):
+        pipeline = beam.Pipeline()
+        phase(pipeline)
+        assert kept(pipeline) and not [step for step in kept(pipeline) if "users" in step]
 
-    def noting(self, pipeline, name, *args, **kwargs):
-        names.append(name)
-        return read(self, pipeline, name, *args, **kwargs)
 
-    monkeypatch.setattr(Store, "read", noting)
-    Passes(job, Store(str(tmp_path)))._find(beam.Pipeline())
-    assert names == ["users"] * readings
+def test_what_a_runner_keeps_is_seen():
+    pipeline = beam.Pipeline()
+    once = pipeline | "users" >> beam.Create([1, 2])
+    number = once | "number" >> beam.combiners.Count.Globally()
+    _ = once | "again" >> beam.Map(lambda x, n: x + n, AsSingleton(number))
+    assert "users/Map(decode)" in kept(pipeline)
+
+
+def kept(pipeline):
+    """The names of PCollections that Beam's runner in one process would keep."""
+    proto = pipeline.to_runner_api()
+    _, stages = FnApiRunner().create_stages(proto)
+    names = {key: value.unique_name for key, value in proto.components.pcollections.items()}
+    return [
+        names.get(pcollection, pcollection).lstrip("0123456789").removesuffix(".None")
+        for stage in stages
+        for transform in stage.transforms
+        if transform.spec.urn == "beam:runner:sink:v1"
+        for pcollection in transform.inputs.values()
+    ]
 
 
 def test_passes_and_files():

@@ -71,10 +71,10 @@ def read_image(image: object, roots: Sequence[str]) -> bytes:
 def shrink_image(data: bytes, size: int, max_pixels: int, quality: int) -> bytes:
     """A photo as upright RGB JPEG with at most ``size`` pixels on its longer side.
 
-    Transparency is laid over white. TensorFlow decodes JPEG, PNG, GIF (its first frame) and
-    BMP, tensorflow-io WebP, TIFF and AVIF; Pillow reads the header and the variants which
-    neither of them reads right (CMYK, transparent GIF or AVIF, BMP with a palette, turned TIFF,
-    moving WebP or AVIF, of which the first frame is taken).
+    Transparency is laid over white. TensorFlow decodes JPEG, PNG and BMP,
+    tensorflow-io WebP, TIFF and AVIF; Pillow reads the header, GIF (TensorFlow would decode all
+    frames), and the variants which neither of them reads right (CMYK, transparent AVIF, BMP with
+    a palette, turned TIFF, moving WebP or AVIF). Of moving pictures the first frame is taken.
 
     Args:
         data: the file's content.
@@ -158,8 +158,6 @@ def _decode(data: bytes, header: Image.Image, size: int) -> Image.Image:
     if form == "PNG":
         opaque = header.mode in ("RGB", "L", "P") and "transparency" not in header.info
         return _picture(tf.io.decode_png(data, channels=3 if opaque else 4))
-    if form == "GIF" and "transparency" not in header.info:
-        return _picture(tf.io.decode_image(data, channels=3, expand_animations=False))
     if form == "BMP" and int.from_bytes(data[28:30], "little") == 24:
         return _picture(tf.io.decode_bmp(data, channels=3))
     if (form == "WEBP" or (form == "AVIF" and header.mode == "RGB")) and not getattr(

@@ -85,11 +85,10 @@ class Passes:
         self._keep([merged])
 
     def _find(self, pipeline: beam.Pipeline) -> None:
-        users = self.store.read(pipeline, "users")
-        again = users
-        if self.job.cuts is None:  # only the search for cuts reads them twice
-            again = self.store.read(pipeline, "users", label="users again")
-        found = find(users, again, self.job)
+        def read_users(step: str) -> beam.PCollection:
+            return self.store.read(pipeline, "users", label=f"users for {step}")
+
+        found = find(read_users, self.job)
         for name in Found._fields:
             self.store.write(getattr(found, name), name)
 

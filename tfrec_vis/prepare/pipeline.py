@@ -26,7 +26,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     log = read_log(pipeline, job, index)
     merged = merge_users(log.main, job.settings)
     users = merged.main | "spread users" >> beam.Reshuffle()
-    found = find(users, users, job)
+    found = find(lambda _: users, job)
     user_records, split_counts, words = split_users(users, found, index, job)
     records, item_words = item_records(items.main, index, found.dates, job)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -141,16 +142,19 @@ def merge_users(rows: PCollection, settings: PrepareSettings) -> Step:
     return _step("users", merged.main, None, [merged[REJECTS]], [merged[COUNTS]])
 
 
-def find(users: PCollection, users_again: PCollection, job: Job) -> Found:
+def find(read_users: Callable[[str], PCollection], job: Job) -> Found:
     """Cuts, pool, dates and period.
 
     Args:
-        users: merged users.
-        users_again: the same; another PCollection where the first is not to be kept.
+        read_users: gives the merged users. It is called for each step that has to wait for what
+            an earlier one found: a runner would keep all users for it, where it cannot read them
+            again. Its argument names the step.
         job: of the preparation.
     """
+    users = read_users("dates")
     if job.cuts is None:
         times = users | "click times" >> beam.FlatMap(click_times)
+        users_again = read_users("cuts")
         times_again = users_again | "click times again" >> beam.FlatMap(click_times)
         cuts = (times, times_again) | FindCuts(job.settings.splits)
     else:
@@ -162,7 +166,11 @@ def find(users: PCollection, users_again: PCollection, job: Job) -> Found:
         | "dates" >> beam.CombineGlobally(BuildItemTable(2))
     )
     period = users | beam.Map(user_period) | "period" >> beam.CombineGlobally(widest)
-    return Found(cuts, _pool(users, cuts, job.source.has_labels, job.settings), dates, period)
+    if job.source.has_labels:  # the log itself tells what was not clicked
+        pool = users.pipeline | "no pool" >> beam.Create([ClickPool([])])
+    else:
+        pool = _pool(read_users("pool"), cuts, job.settings)
+    return Found(cuts, pool, dates, period)
 
 
 def split_users(
@@ -202,12 +210,8 @@ def identical_pictures(items: PCollection) -> PCollection:
     )
 
 
-def _pool(
-    users: PCollection, cuts: PCollection, has_labels: bool, settings: PrepareSettings
-) -> PCollection:
-    """One ClickPool; empty where the log itself tells what was not clicked."""
-    if has_labels:
-        return users.pipeline | "no pool" >> beam.Create([ClickPool([])])
+def _pool(users: PCollection, cuts: PCollection, settings: PrepareSettings) -> PCollection:
+    """One ClickPool."""
     days = (
         users
         | beam.FlatMap(daily_clicks, AsSingleton(cuts), settings.seed)
