@@ -2,7 +2,8 @@
 
 ``make bench`` runs a small form; ``python tests/benchmarks/bench_prepare_memory.py 1:1 4:4 4:1``
 prepares 1 million rows in 1 pass, 4 million in 4 and 4 million in 1, each in a process of its
-own, and writes docs/results/prepare.md.
+own, and writes docs/results/prepare.md. ``1:1:clicks`` takes all rows as clicks, of a log that does
+not tell what was shown besides: four un-clicked items are drawn for each.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ ITEMS, DAYS, SHOWN, USER_ROWS = 2_000, 28, 5, 50
 SHARDS = 16
 BLOCK = 100_000
 ALLOWED = 1.2
+LABELLED = "labelled"
 
 
 def rows() -> list[dict]:
@@ -66,22 +68,24 @@ def write_shop(folder: Path, count: int) -> None:
             file.writelines(f"u{u},{names[i]},{t},p{p},{c}\n" for u, i, t, p, c in columns)
 
 
-def measure(count: int, passes: int) -> dict:
+def measure(count: int, passes: int, kind: str = LABELLED) -> dict:
     """Seconds, peak memory and bytes written of one preparation, in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         write_shop(Path(name), count)
-        command = [sys.executable, __file__, "--one", name, str(passes)]
+        command = [sys.executable, __file__, "--one", name, str(passes), kind]
         here = {**os.environ, "PYTHONPATH": str(ROOT)}
         ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=here)
         return json.loads(ended.stdout.splitlines()[-1])
 
 
-def prepare_one(folder: Path, passes: int) -> dict:
+def prepare_one(folder: Path, passes: int, kind: str) -> dict:
     """Run within the process that is measured."""
     from tfrec_vis import sources
     from tfrec_vis.prepare import PrepareSettings, prepare
 
-    names = ("user_id", "item_id", "timestamp", "page_id", "clicked")
+    names = ["user_id", "item_id", "timestamp"]
+    if kind == LABELLED:
+        names += ["page_id", "clicked"]
     config = {
         "kind": "table",
         "interactions": {"path": "log.csv", "columns": {name: name for name in names}},
@@ -108,7 +112,7 @@ def prepare_one(folder: Path, passes: int) -> dict:
     }
 
 
-def page(measured: list[tuple[int, int, dict]], command: str) -> str:
+def page(measured: list[tuple[int, int, str, dict]], command: str) -> str:
     """The results page."""
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("apache-beam", "tensorflow")
@@ -126,20 +130,21 @@ def page(measured: list[tuple[int, int, dict]], command: str) -> str:
         "preparation ran in a process of its own, on the runner in memory; peak memory is that of "
         "this process, `MB before` what it had used when the package was loaded.",
         "",
-        "| rows | passes | seconds | processor seconds | peak MB | by the first row | MB before |",
-        "|---|---|---|---|---|---|---|",
+        "| log | rows | passes | seconds | processor seconds | peak MB | by the first such | MB before |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    first = measured[0][2]["peak_mb"]
-    for count, passes, found in measured:
+    first: dict[str, float] = {}
+    for count, passes, kind, found in measured:
+        first.setdefault(kind, found["peak_mb"])
         lines.append(
-            f"| {count:,} | {passes} | {found['seconds']:.0f} | {found['cpu_seconds']:.0f} "
-            f"| {found['peak_mb']:,.0f} | {found['peak_mb'] / first:.2f} "
+            f"| {kind} | {count:,} | {passes} | {found['seconds']:.0f} | {found['cpu_seconds']:.0f} "
+            f"| {found['peak_mb']:,.0f} | {found['peak_mb'] / first[kind]:.2f} "
             f"| {found['before_mb']:,.0f} |"
         )
-    count, _, found = measured[-1]
+    count, _, _, found = measured[0]
     lines += [
         "",
-        f"Bytes a row, of the last line: {found['log_bytes'] / count:.0f} in the log, "
+        f"Bytes a row, of the first line: {found['log_bytes'] / count:.0f} in the log, "
         + ", ".join(f"{size / count:.0f} in {kind}" for kind, size in found["written"].items())
         + ".",
     ]
@@ -148,17 +153,22 @@ def page(measured: list[tuple[int, int, dict]], command: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="*", help="MILLION_ROWS:PASSES", default=["1:1", "4:4"])
-    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "PASSES"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "runs", nargs="*", help="MILLION_ROWS:PASSES[:clicks]", default=["1:1", "4:4"]
+    )
+    parser.add_argument(
+        "--one", nargs=3, metavar=("FOLDER", "PASSES", "KIND"), help=argparse.SUPPRESS
+    )
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(prepare_one(Path(given.one[0]), int(given.one[1]))))
+        print(json.dumps(prepare_one(Path(given.one[0]), int(given.one[1]), given.one[2])))
         return
     measured = []
     for run in given.runs:
-        millions, passes = run.split(":")
+        millions, passes, *kind = run.split(":")
         count = round(float(millions) * 1_000_000)
-        measured.append((count, int(passes), measure(count, int(passes))))
+        asked = count, int(passes), kind[0] if kind else LABELLED
+        measured.append((*asked, measure(*asked)))
         print(*measured[-1], flush=True)
         command = " ".join(["python", "tests/benchmarks/bench_prepare_memory.py", *given.runs])
         RESULT.write_text(page(measured, command), encoding="utf-8")

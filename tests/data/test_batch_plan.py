@@ -80,10 +80,11 @@ def test_windows_have_every_page_exactly_once(pages, size, window, seed):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_window_takes_few_blocks_and_spreads_users(seed):
-    pages, size, block_size, together = 1_000, 16, 25, 10
+    pages, size, block_size = 1_000, 16, 25
+    window, together = 10, 9  # 63 batches in seven windows, none of them small
     block = blocks_of(pages, block_size)
     user = np.arange(pages) % 200  # 5 pages each, 8 blocks apart
-    plan = plan_in_windows(user, block, size, together * size, seed)
+    plan = plan_in_windows(user, block, size, window * size, seed)
     full = 0
     blocks_before, seen = set(), []
     for first in range(0, len(plan), together):

@@ -114,7 +114,7 @@ def test_what_is_added_may_not_be_nothing(labelled, tmp_path, kind):
 @pytest.mark.parametrize("name", ["items-00000-of-00002.tfrecord", "vocabulary/brand.txt"])
 @pytest.mark.parametrize("damage", ["changed", "cut short", "missing"])
 def test_damaged_files_are_named(labelled, tmp_path, name, damage):
-    labels, base, *_ = labelled
+    labels, base, _, added, *_ = labelled
     path = shutil.copytree(base, tmp_path / "base") / name
     stored = path.read_bytes()
     path.write_bytes({"changed": stored[:-1] + b"?"}.get(damage, stored[:-1]))
@@ -122,8 +122,9 @@ def test_damaged_files_are_named(labelled, tmp_path, name, damage):
         path.unlink()
     told = "missing" if damage == "missing" else "not as it was written"
     with pytest.raises(InputError, match=f"{name} is {told}.*; restore it .*prepare all data"):
-        Previous(str(tmp_path / "base")).check(MemorySource([], [], labels), SETTINGS)
-    Previous(str(base)).check(MemorySource([], [], labels), SETTINGS)
+        source = MemorySource(*added, labels)
+        prepare(source, tmp_path / "out", SETTINGS, append_to=tmp_path / "base")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_part_without_clicks_names_the_cuts(labelled, tmp_path):

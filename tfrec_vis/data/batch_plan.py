@@ -53,7 +53,8 @@ def plan_in_windows(
         user: [pages], the user of each page, any dtype that sorts.
         block: int [pages], the block of each page, counted from 0.
         batch_size: pages in a batch, at most.
-        window: pages that are shuffled with each other, about; at least a batch.
+        window: pages that are shuffled with each other, at most; at least a batch. Windows have
+            the same number of batches, or one less.
         seed: of the shuffle; None keeps the order given.
         epoch: varies the shuffle.
 
@@ -65,12 +66,11 @@ def plan_in_windows(
     random = np.random.default_rng([seed, epoch])
     order = np.argsort(random.permutation(block.max() + 1)[block], kind="stable")
     parts = np.array_split(order, -(-len(order) // batch_size))
-    together = max(window // batch_size, 1)
+    windows = -(-len(parts) // max(window // batch_size, 1))
     batches = []
-    for first in range(0, len(parts), together):
-        group = parts[first : first + together]
-        rows = np.concatenate(group)
-        batches += [np.sort(rows[dealt]) for dealt in _deal(user[rows], len(group), random)]
+    for numbers in np.array_split(np.arange(len(parts)), windows):
+        rows = np.concatenate([parts[number] for number in numbers])
+        batches += [np.sort(rows[dealt]) for dealt in _deal(user[rows], len(numbers), random)]
     return batches
 
 

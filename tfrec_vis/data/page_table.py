@@ -41,7 +41,7 @@ class Pages:
 def read_pages(
     prepared: str | Path, split: str = "pretrain", on_damage: OnDamage = "raise"
 ) -> Pages:
-    """Reads all page views of a split into memory (about 100 bytes a page).
+    """Reads all page views of a split into memory (about 150 bytes a page with short histories).
 
     Args:
         prepared: folder that ``prepare`` wrote.

@@ -12,6 +12,7 @@ from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.transforms import combiners
 
 from tfrec_vis.data.checksum import file_sha256
+from tfrec_vis.data.file_systems import load_file_system
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.cuts import SPLITS
 from tfrec_vis.prepare.items import Item
@@ -49,6 +50,7 @@ class Previous:
     """
 
     def __init__(self, folder: str) -> None:
+        load_file_system(folder)
         self.folder = folder
         path = tf.io.gfile.join(folder, "manifest.json")
         try:
@@ -84,8 +86,7 @@ class Previous:
         """Whether data of this source can be added.
 
         Raises:
-            InputError: features, labels or pictures are not of the same kind, or a file of the
-                folder is missing or not as it was written.
+            InputError: features, labels or pictures are not of the same kind.
         """
         for kind, names in (
             ("item_features", source.item_features),
@@ -108,20 +109,17 @@ class Previous:
                 f"{self.folder} comes from a log {'with' if self.has_labels else 'without'} labels "
                 "(clicked), the source is of the other kind; prepare without --append"
             )
-        self._check_files()
 
-    def _check_files(self) -> None:
-        for name, expected in self.manifest["checksums"].items():
-            path = tf.io.gfile.join(self.folder, name)
-            try:
-                fault = "" if file_sha256(path) == expected else "is not as it was written"
-            except tf.errors.OpError:
-                fault = "is missing or cannot be read"
-            if fault:
-                raise InputError(
-                    f"{path} {fault}; restore it from a copy, or move {self.folder} away and "
-                    "prepare all data again"
-                )
+    def check_files(self, pipeline: beam.Pipeline) -> None:
+        """Reads all files of the folder, in a pipeline of its own, before they are taken.
+
+        The pipeline ends with an InputError where one is missing or not as it was written.
+        """
+        _ = (
+            pipeline
+            | "old files" >> beam.Create(list(self.manifest["checksums"].items()))
+            | "check old files" >> beam.Map(_check_file, self.folder)
+        )
 
     def items(self, pipeline: beam.Pipeline) -> PCollection[tuple[tuple, int]]:
         """Each item, with the picture as it is stored, and its item_index."""
@@ -172,11 +170,28 @@ class Previous:
         )
 
 
+def _check_file(file: tuple[str, str], folder: str) -> None:
+    name, checksum = file
+    path = tf.io.gfile.join(folder, name)
+    load_file_system(path)
+    try:
+        fault = "" if file_sha256(path) == checksum else "is not as it was written"
+    except tf.errors.OpError:
+        fault = "is missing or cannot be read"
+    if fault:
+        raise InputError(
+            f"{path} {fault}; restore it from a copy, or move {folder} away and prepare all data "
+            "again"
+        )
+
+
 def _read_records(path: str) -> Iterator[bytes]:
+    load_file_system(path)
     yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
 
 
 def _read_rejects(path: str, kind: str) -> Iterator[Rejected]:
+    load_file_system(path)
     with tf.io.gfile.GFile(path, "rb") as file:
         for text in file:
             found = json.loads(text)

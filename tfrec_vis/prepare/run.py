@@ -15,6 +15,7 @@ import apache_beam as beam
 import tensorflow as tf
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
+from tfrec_vis.data.file_systems import load_file_system
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.beam_flags import read_beam_flags
 from tfrec_vis.prepare.cuts import SPLITS
@@ -79,15 +80,15 @@ def prepare(
     if cuts is not None and (len(cuts) != 3 or not cuts[0] <= cuts[1] < cuts[2]):
         raise InputError(f"cuts: expected three rising timestamps, got {list(cuts)}")
     folder = str(out)
-    if tf.io.gfile.exists(folder) and _visible(tf.io.gfile.listdir(folder)):
-        raise InputError(f"{folder}: the folder is not empty; name a new one")
-    tf.io.gfile.makedirs(tf.io.gfile.join(folder, "vocabulary"))
-    tf.io.gfile.makedirs(tf.io.gfile.join(folder, "schema"))
+    _check_new(folder)
 
     def run(add: Phase) -> None:
         with users_fault(), beam.Pipeline(runner=runner, options=options) as pipeline:
             add(pipeline)
 
+    if previous is not None:
+        run(previous.check_files)
+    _make_folders(folder)
     job = Job(source, folder, settings, previous, None if cuts is None else tuple(cuts))
     if settings.passes == 1:
         run(partial(build, job=job))
@@ -104,6 +105,31 @@ def prepare(
     manifest = build_manifest(job, facts)
     write_json(tf.io.gfile.join(folder, MANIFEST), manifest)
     return manifest
+
+
+def _check_new(folder: str) -> None:
+    load_file_system(folder)
+    try:
+        taken = tf.io.gfile.exists(folder) and _visible(tf.io.gfile.listdir(folder))
+    except tf.errors.OpError as error:
+        raise InputError(f"{folder}: it cannot be looked into ({_line(error)})") from error
+    if taken:
+        raise InputError(f"{folder}: the folder is not empty; name a new one")
+
+
+def _make_folders(folder: str) -> None:
+    try:
+        for name in ("vocabulary", "schema"):
+            tf.io.gfile.makedirs(tf.io.gfile.join(folder, name))
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"{folder}: it cannot be made ({_line(error)}); check the address, your rights, and "
+            "that the file system's own client is installed"
+        ) from error
+
+
+def _line(error: tf.errors.OpError) -> str:
+    return " ".join(error.message.split())
 
 
 def _run_passes(job: Job, run: Callable[[Phase], None]) -> None:

@@ -12,6 +12,7 @@ from apache_beam.pvalue import PCollection
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from tfrec_vis.data.file_systems import load_file_system
 from tfrec_vis.data.records import (
     FeatureSpec,
     impression_record,
@@ -93,6 +94,7 @@ def look_at_shard(
     spec = _specs(item_features, context_features, embedded)[kind]
     looked_at = {feature: column for feature, column in spec.items() if feature != "image"}
     path = tf.io.gfile.join(out, name)
+    load_file_system(path)
     return merge_shown(_look(kind, batch) for batch in parsed_batches(path, looked_at))
 
 

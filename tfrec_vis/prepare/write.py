@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfrec_vis.data.checksum import file_sha256
+from tfrec_vis.data.file_systems import load_file_system
 
 Value = int | str | bytes | Sequence[int]
 
@@ -63,6 +64,7 @@ def vocabulary_line(value: str) -> str:
 
 def _replace(path: str, write: Callable[[str], None]) -> str:
     """Writes beside and renames: a worker that tries again leaves one whole file."""
+    load_file_system(path)  # a worker may not have met it yet
     folder, name = os.path.split(path)
     part = tf.io.gfile.join(folder, f".{name}.{uuid.uuid4().hex}")  # hidden: not in the manifest
     write(part)

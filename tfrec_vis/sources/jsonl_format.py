@@ -12,13 +12,14 @@ from tfrec_vis.sources.row_format import Header, Reading, RowFormat, unreadable
 from tfrec_vis.sources.source import RawRow
 
 _HEADER_LINES = 100
+_SEARCHED_LINES = 100_000
 
 
 class JsonLinesFormat(RowFormat):
     """One JSON object a line; its columns are the keys of the first 100 lines.
 
-    Columns of the mapping that are not among them are looked for in the lines after these, up to
-    the first that has them.
+    Columns of the mapping that are not among them are looked for in the first 100,000 lines, up
+    to the first that has them.
     """
 
     def header(self, path: str, reading: Reading) -> Header:
@@ -31,6 +32,7 @@ class JsonLinesFormat(RowFormat):
         if has_rows and not columns:
             raise ValueError(f"no JSON object in the first {_HEADER_LINES} lines")
         missing = [name for name in reading.columns.values() if name not in columns]
+        rest = islice(rest, _SEARCHED_LINES - _HEADER_LINES)
         while missing:
             # Most lines are told by their bytes, without parsing them.
             written = [
