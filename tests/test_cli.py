@@ -265,7 +265,7 @@ def test_prepare_is_done_once_and_damage_is_named(call: Call, shop: Path) -> Non
     shutil.rmtree("w/prepared/vocabulary")
     for shard in Path("w/prepared").glob("pages-*"):
         shard.write_bytes(b"damaged" * 100)
-    small = ["--set", "pretrain.encoder=swin_micro"]
+    small = ["--set", "pretrain.encoder=swin_micro", "--set", "pretrain.embedding_dim=32"]
     assert "prepare it again" in refusal(call, "pretrain", *arguments, *small)
 
 

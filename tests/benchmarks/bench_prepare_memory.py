@@ -128,18 +128,19 @@ def page(measured: list[tuple[int, int, str, dict]], command: str) -> str:
         f"A simulated log (seed 0): pages of {SHOWN} items over {DAYS} days, {USER_ROWS} rows a "
         f"user, {ITEMS} items that share one picture of 8 pixels, `shards: {SHARDS}`. Each "
         "preparation ran in a process of its own, on the runner in memory; peak memory is that of "
-        "this process, `MB before` what it had used when the package was loaded.",
+        "this process, `MB before` what it had used when the package was loaded, growth its ratio "
+        "to the first line with such a log.",
         "",
-        "| log | rows | passes | seconds | processor seconds | peak MB | by the first such | MB before |",
+        "| log | rows | passes | seconds | processor seconds | peak MB | growth | MB before |",
         "|---|---|---|---|---|---|---|---|",
     ]
     first: dict[str, float] = {}
     for count, passes, kind, found in measured:
         first.setdefault(kind, found["peak_mb"])
         lines.append(
-            f"| {kind} | {count:,} | {passes} | {found['seconds']:.0f} | {found['cpu_seconds']:.0f} "
-            f"| {found['peak_mb']:,.0f} | {found['peak_mb'] / first[kind]:.2f} "
-            f"| {found['before_mb']:,.0f} |"
+            f"| {kind} | {count:,} | {passes} | {found['seconds']:.0f} "
+            f"| {found['cpu_seconds']:.0f} | {found['peak_mb']:,.0f} "
+            f"| {found['peak_mb'] / first[kind]:.2f} | {found['before_mb']:,.0f} |"
         )
     count, _, _, found = measured[0]
     lines += [
