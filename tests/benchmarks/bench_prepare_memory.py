@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -93,11 +94,13 @@ def prepare_one(folder: Path, passes: int, kind: str) -> dict:
     }
     source = sources.create(config, str(folder))
     before = resource.getrusage(resource.RUSAGE_SELF)
+    before_mb = _peak_mb()
     started = time.perf_counter()
     out = folder / "prepared"
     prepare(source, out, PrepareSettings(shards=SHARDS, passes=passes))
     seconds = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_SELF)
+    peak_mb = _peak_mb()
     written = {
         kind: sum(path.stat().st_size for path in out.glob(f"{kind}-*"))
         for kind in ("pages", "impressions")
@@ -105,11 +108,17 @@ def prepare_one(folder: Path, passes: int, kind: str) -> dict:
     return {
         "seconds": seconds,
         "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        "peak_mb": after.ru_maxrss / 1024,
-        "before_mb": before.ru_maxrss / 1024,
+        "peak_mb": peak_mb,
+        "before_mb": before_mb,
         "log_bytes": (folder / "log.csv").stat().st_size,
         "written": written,
     }
+
+
+def _peak_mb() -> float:
+    """Of this program alone; ``ru_maxrss`` has that of the process which started it too."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)[1]) / 1024
 
 
 def page(measured: list[tuple[int, int, str, dict]], command: str) -> str:
