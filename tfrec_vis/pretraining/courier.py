@@ -30,6 +30,7 @@ class Courier(PretrainingModel):
         project_values: whether the reconstruction projects values and output.
         temperature: tau of both losses.
         micro_batch: pictures encoded at once in training; None: all of the batch.
+        chunk_size: anchors whose similarities the losses hold at once; None: all.
 
     Source: COURIER (arXiv 2306.05001).
     """
@@ -44,18 +45,20 @@ class Courier(PretrainingModel):
         project_values: bool = True,
         temperature: float = 0.05,
         micro_batch: int | None = None,
+        chunk_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, embedding_dim, micro_batch, **kwargs)
         self.num_heads = num_heads
         self.project_values = project_values
         self.temperature = temperature
+        self.chunk_size = chunk_size
         self.reconstruction = IntentionReconstruction(
             num_heads, project_values, name="reconstruction", dtype="float32"
         )
         self.reconstruction.build(tf.TensorShape([None, None, embedding_dim]))
-        self.page_view_contrast = PageViewContrast(temperature)
-        self.click_sequence_contrast = ClickSequenceContrast(temperature)
+        self.page_view_contrast = PageViewContrast(temperature, chunk_size=chunk_size)
+        self.click_sequence_contrast = ClickSequenceContrast(temperature, chunk_size=chunk_size)
         self.build(tf.TensorShape([None, None, None, 3]))
 
     def measure(self, embeddings: tf.Tensor, batch: Batch, training: bool) -> Batch:
@@ -102,4 +105,5 @@ class Courier(PretrainingModel):
             "num_heads": self.num_heads,
             "project_values": self.project_values,
             "temperature": self.temperature,
+            "chunk_size": self.chunk_size,
         }

@@ -59,6 +59,7 @@ def _courier(settings: PretrainSettings, encoder: keras.Model) -> Courier:
         settings.project_values,
         settings.temperature,
         settings.micro_batch,
+        settings.chunk_size,
     )
 
 

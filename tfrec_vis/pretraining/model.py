@@ -141,12 +141,12 @@ class PretrainingModel(keras.Model):
         head = [v for v in self.trainable_variables if id(v) not in of_body]
         count = tf.shape(batch["item_index"])[0]
         encode = partial(self._encode, batch, training=True)
-        before = self._replay.keep()
         if self.micro_batch is None:
             with tf.GradientTape() as tape:
                 own = encode(0, None)
         else:
             part = max(self.micro_batch // self.views, 1)
+            before = self._replay.keep()
             own = encode_in_parts(encode, count, part, [self.views, self.embedding_dim])
         embeddings, joint, offset = join_replicas(own, batch)
         with tf.GradientTape() as outer_tape:

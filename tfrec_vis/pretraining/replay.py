@@ -10,11 +10,11 @@ import tensorflow as tf
 class Replay:
     """The states of a model's random layers, kept and put back.
 
-    Known are Keras's random layers (``Dropout`` and all others on ``BaseRandomLayer``, as
-    keras-cv's augmentations are), which are made to draw from a ``tf.random.Generator`` where they
-    would use operations that cannot be replayed, and keras-cv's layers with a ``SeedGenerator``
-    (``DropPath``; its seed is a constant of the traced step). What a layer draws by
-    ``tf.random.uniform`` and its like cannot be drawn again.
+    Known are Keras's random layers (``Dropout`` and all others on ``BaseRandomLayer``), which are
+    made to draw from a ``tf.random.Generator`` where they would use operations that cannot be
+    replayed; layers that have a ``tf.random.Generator``, as keras-cv's augmentations do; and
+    keras-cv's layers with a ``SeedGenerator`` (``DropPath``: its seed is a constant of the traced
+    step). What a layer draws by ``tf.random.uniform`` and its like cannot be drawn again.
 
     Args:
         model: a Keras model or layer; its layers are looked for here, once.
@@ -24,18 +24,20 @@ class Replay:
     """
 
     def __init__(self, model: tf.Module) -> None:
-        self.generators: list[tf.random.Generator] = []
+        found: dict[int, tf.random.Generator] = {}
         self._seeds: list[Any] = []
         for layer in (model, *model.submodules):
-            own = getattr(layer, "_random_generator", None)
-            if hasattr(own, "_rng_type"):
-                if own._rng_type == own.RNG_LEGACY_STATEFUL:
-                    own._rng_type, own._built = own.RNG_STATEFUL, False
-                own._maybe_init()
-                if own._generator is not None:
-                    self.generators.append(own._generator)
-            seeds = (v for v in vars(layer).values() if hasattr(v, "_current_seed"))
-            self._seeds += [seed for seed in seeds if not isinstance(seed, tf.Module)]
+            for own in list(vars(layer).values()):
+                if hasattr(own, "_rng_type"):
+                    if own._rng_type == own.RNG_LEGACY_STATEFUL:
+                        own._rng_type, own._built = own.RNG_STATEFUL, False
+                    own._maybe_init()
+                    own = own._generator
+                if isinstance(own, tf.random.Generator):
+                    found[id(own)] = own
+                elif hasattr(own, "_current_seed"):
+                    self._seeds.append(own)
+        self.generators = list(found.values())
 
     def keep(self) -> list[Any]:
         """The states now."""

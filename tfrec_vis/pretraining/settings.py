@@ -28,12 +28,15 @@ class PretrainSettings:
         epochs: passes over the pages.
         batch_size: pages in a batch.
         micro_batch: pictures that the encoder holds at once (gradient caching); None: all.
+        chunk_size: anchors whose similarities the losses hold at once; None: all.
         learning_rate: Adam's, at its highest.
         schedule: "constant", or "cosine" (to zero, after a warm-up over the first twentieth).
         weight_decay: decoupled.
         freeze_bn: batch norm on its trained statistics; None: where weights are trained.
         flip: mirror pictures at random.
         mixed_precision: None, "mixed_bfloat16" or "mixed_float16".
+        devices: "one"; "mirrored", all of this machine's GPUs; or "workers", all GPUs of the
+            processes that TF_CONFIG names, each of which runs the same command.
         checkpoint_seconds: time between checkpoints.
         seed: of the initial weights, the order of pages and the flips.
     """
@@ -50,12 +53,14 @@ class PretrainSettings:
     epochs: int = 3
     batch_size: int = 64
     micro_batch: int | None = 128
+    chunk_size: int | None = 1024
     learning_rate: float = 3e-5
     schedule: str = "cosine"
     weight_decay: float = 1e-6
     freeze_bn: bool | None = None
     flip: bool = True
     mixed_precision: str | None = None
+    devices: str = "one"
     checkpoint_seconds: int = 60
     seed: int = 0
 
@@ -89,6 +94,7 @@ _RANGES = {
     "epochs": (1, 100_000),
     "batch_size": (1, 1_000_000),
     "micro_batch": (1, 1_000_000),
+    "chunk_size": (1, 1_000_000),
     "learning_rate": (1e-12, 100),
     "weight_decay": (0, 100),
     "checkpoint_seconds": (0, 1e9),
@@ -97,4 +103,5 @@ _CHOICES = {
     "method": METHODS,
     "schedule": ("constant", "cosine"),
     "mixed_precision": (None, "mixed_bfloat16", "mixed_float16"),
+    "devices": ("one", "mirrored", "workers"),
 }
