@@ -37,6 +37,7 @@ def pages(
     epochs: int | None = None,
     input_context: tf.distribute.InputContext | None = None,
     on_damage: OnDamage = "raise",
+    titles: bool = False,
 ) -> tf.data.Dataset:
     """Batches of page views with their distinct pictures.
 
@@ -68,12 +69,13 @@ def pages(
         input_context: of ``tf.distribute``: this worker's part of every batch.
         on_damage: ``"raise"``, or ``"skip"``: damaged shards are left out with a warning, and
             items that were in them are taken out of histories and pages.
+        titles: whether batches have the titles of their distinct items.
 
     Returns:
         Batches of b pages with u distinct pictures: image uint8 [u, h, w, 3], item_index
         int32 [u]; history [b, 5] and shown [b, 5], int32 positions into image, -1 none;
         history_item_index, shown_item_index, clicked int32 [b, 5]; user_id, page_id string
-        [b]; timestamp int64 [b].
+        [b]; timestamp int64 [b]; with ``titles`` title string [u], empty for none.
 
     Raises:
         PreparedDataError: not prepared data, or damaged: names the shard, the record, the mend.
@@ -92,6 +94,8 @@ def pages(
         plan, batch_count(len(table), batch_size), first_epoch, first_batch, epochs, input_context
     )
     build = _Batch(table, pictures, image_size or settings["image_size"], seed, flip, augment)
+    if titles:
+        build.title = tf.constant(list(read_items(prepared, on_damage, pictures=False).title))
     # One after the other, so that the pictures of no more than one window are in memory.
     dataset = dataset.map(build.columns)
     return dataset.map(build.decoded, num_parallel_calls=2, deterministic=True).prefetch(2)
@@ -166,6 +170,7 @@ class _Batch:
             "clicked": tf.constant(table.clicked),
         }
         self.pictures = pictures
+        self.title: tf.Tensor | None = None
         self.image_size = image_size
         self.seed = seed
         self.flip = flip
@@ -187,6 +192,8 @@ class _Batch:
             "history": position[:, :clicks],
             "shown": position[:, clicks:],
         }
+        if self.title is not None:
+            batch["title"] = tf.gather(self.title, item_index)
         return batch, self.pictures(rows, item_index), number
 
     def decoded(

@@ -43,6 +43,8 @@ class PretrainingModel(keras.Model):
     """
 
     measures: tuple[str, ...] = ("loss",)
+    needs_titles = False
+    """Whether batches have to be of ``data.pages(..., titles=True)``."""
 
     def __init__(
         self,
@@ -73,6 +75,10 @@ class PretrainingModel(keras.Model):
             Scalars by the names of ``measures``; the optimizer follows ``loss``.
         """
         raise NotImplementedError
+
+    def numbers(self, batch: Batch) -> Batch:
+        """The batch with what ``measure`` needs of its texts as numbers."""
+        return batch
 
     def pictures(self, batch: Batch, training: bool) -> tf.Tensor:
         """The pictures of a batch that are encoded: [n, h, w, 3]."""
@@ -119,6 +125,7 @@ class PretrainingModel(keras.Model):
     @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One optimizer step on a batch of pages."""
+        batch = self.numbers(batch)
         pictures = self.pictures(batch, training=True)
         scaled = getattr(self.optimizer, "get_scaled_loss", lambda value: value)
         body = self.encoder.trainable_variables + self.output_layer.trainable_variables
@@ -149,6 +156,7 @@ class PretrainingModel(keras.Model):
     @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Losses and alarms of a batch of pages."""
+        batch = self.numbers(batch)
         pictures = self.pictures(batch, training=False)
         part = self.micro_batch or tf.shape(pictures)[0]
         embeddings = encode_in_parts(self, pictures, part, self.embedding_dim, training=False)
