@@ -41,6 +41,7 @@ def pages(
     input_context: tf.distribute.InputContext | None = None,
     on_damage: OnDamage = "raise",
     decode_ahead: int | None = DECODE_AHEAD,
+    titles: bool = False,
 ) -> tf.data.Dataset:
     """Batches of page views with their distinct pictures.
 
@@ -79,12 +80,13 @@ def pages(
         on_damage: ``"raise"``, or ``"skip"``: damaged shards are left out with a warning, and
             items that were in them are taken out of histories and pages.
         decode_ahead: pictures of a batch up to which it carries pixels; None: always.
+        titles: whether batches have the titles of their distinct items.
 
     Returns:
         Batches of b pages with u distinct pictures: image uint8 [u, h, w, 3], item_index
         int32 [u]; history [b, 5] and shown [b, 5], int32 positions into image, -1 none;
         history_item_index, shown_item_index, clicked int32 [b, 5]; user_id, page_id string
-        [b]; timestamp int64 [b]. Large batches have in place of image: image_bytes string [u],
+        [b]; timestamp int64 [b]; with ``titles`` title string [u], empty for none. Large batches have in place of image: image_bytes string [u],
         flip bool [u] (mirror the picture when it is decoded), and blank uint8 [1, h, w, 3], whose
         shape is the pictures'. ``decode_pictures`` makes pixels of them.
 
@@ -105,6 +107,8 @@ def pages(
         plan, batch_count(len(table), batch_size), first_epoch, first_batch, epochs, input_context
     )
     build = _Batch(table, pictures, image_size or settings["image_size"], seed, flip, augment)
+    if titles:
+        build.title = tf.constant(list(read_items(prepared, on_damage, pictures=False).title))
     # One after the other, so that the pictures of no more than one window are in memory.
     dataset = dataset.map(build.columns)
     rows = -(-batch_size // parts_of(input_context)[1])
@@ -185,6 +189,7 @@ class _Batch:
             "clicked": tf.constant(table.clicked),
         }
         self.pictures = pictures
+        self.title: tf.Tensor | None = None
         self.image_size = image_size
         self.seed = seed
         self.flip = flip
@@ -206,6 +211,8 @@ class _Batch:
             "history": position[:, :clicks],
             "shown": position[:, clicks:],
         }
+        if self.title is not None:
+            batch["title"] = tf.gather(self.title, item_index)
         return batch, self.pictures(rows, item_index), number
 
     def decoded(

@@ -48,7 +48,10 @@ class PretrainingModel(keras.Model):
     """
 
     measures: tuple[str, ...] = ("loss",)
-    views: int = 1
+    views = 1
+    """How often each picture is encoded: what ``pictures`` makes of it."""
+    needs_titles = False
+    """Whether batches have to be of ``data.pages(..., titles=True)``."""
 
     def __init__(
         self,
@@ -83,6 +86,10 @@ class PretrainingModel(keras.Model):
             Scalars by the names of ``measures``; the optimizer follows ``loss``.
         """
         raise NotImplementedError
+
+    def numbers(self, batch: Batch) -> Batch:
+        """The batch with what ``measure`` needs of its texts as numbers."""
+        return batch
 
     def pictures(self, batch: Batch, training: bool) -> tf.Tensor:
         """What is encoded of a part of a batch: [views * p, h, w, 3], view after view.
@@ -135,6 +142,7 @@ class PretrainingModel(keras.Model):
     @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One optimizer step on a batch of pages."""
+        batch = self.numbers(batch)
         scaled = getattr(self.optimizer, "get_scaled_loss", lambda value: value)
         body = self.encoder.trainable_variables + self.output_layer.trainable_variables
         of_body = {id(variable) for variable in body}
@@ -166,7 +174,9 @@ class PretrainingModel(keras.Model):
             gradients = gradients_in_parts(encode, count, part, body, outer)
         # Every replica has the whole gradient of the head, and optimizers add up over replicas.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        gradients += [gradient / replicas for gradient in head_gradients]
+        if replicas > 1:
+            head_gradients = [tf.convert_to_tensor(g) / replicas for g in head_gradients]
+        gradients += head_gradients
         if hasattr(self.optimizer, "get_unscaled_gradients"):
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, body + head, strict=True))
@@ -175,6 +185,7 @@ class PretrainingModel(keras.Model):
     @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Losses and alarms of a batch of pages."""
+        batch = self.numbers(batch)
         count = tf.shape(batch["item_index"])[0]
         part = max(self.micro_batch // self.views, 1) if self.micro_batch else tf.maximum(count, 1)
         encode = partial(self._encode, batch, training=False)

@@ -14,7 +14,8 @@ from tfrec_vis.data.items import read_pictures
 from tfrec_vis.data.pages import batch_count
 from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining.callbacks import Checkpoints, Curves
-from tfrec_vis.pretraining.methods import build_model
+from tfrec_vis.pretraining.coupled_adam import CoupledAdam
+from tfrec_vis.pretraining.methods import build_model, is_released
 from tfrec_vis.pretraining.model import PretrainingModel
 from tfrec_vis.pretraining.settings import PretrainSettings
 
@@ -41,10 +42,10 @@ def train(
         InputError: settings that cannot work.
     """
     out = Path(out)
-    model = build_model(settings)
     records = read_manifest(prepared)["splits"]["pretrain"]["records"]
     if not records:
         raise InputError(f"{prepared}: no page view before the first cut; raise prepare.splits")
+    model = build_model(settings, prepared)
     steps = batch_count(records, settings.batch_size)
     model.compile(optimizer=_optimizer(settings, steps * settings.epochs), jit_compile=False)
 
@@ -64,6 +65,7 @@ def train(
             flip=settings.flip,
             first_epoch=epoch,
             first_batch=batch,
+            titles=model.needs_titles,
         )
         # An epoch taken up in its middle is finished on its own, the others go in one fit.
         last = epoch + 1 if batch else settings.epochs
@@ -116,4 +118,8 @@ def _optimizer(settings: PretrainSettings, total: int) -> keras.optimizers.Optim
             warmup_target=settings.learning_rate,
             warmup_steps=warm_up,
         )
-    return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+    if is_released(settings):
+        return CoupledAdam(rate, settings.weight_decay)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["log_temperature"])
+    return optimizer
