@@ -36,8 +36,17 @@ CASES = {
     ),
     "supervised": lambda: Supervised(tiny_encoder(), embedding_dim=6, hidden=8),
     "clip": lambda: CLIP(tiny_encoder(), embedding_dim=6, vocabulary=["red", "blue"], hidden=8),
-    "simsiam": lambda: SimSiam(tiny_encoder(), embedding_dim=6, hidden=8, bottleneck=4),
+    "simsiam": lambda: same_views(SimSiam(tiny_encoder(), embedding_dim=6, hidden=8)),
+    "bank": lambda: Courier(tiny_encoder(), memory_bank=500, **COMMON),
 }
+
+
+def same_views(model: SimSiam) -> SimSiam:
+    """Without random views, which differ from replica to replica."""
+    model._view = lambda pictures, seed: pictures
+    return model
+
+
 STRATEGIES = {
     "one": tf.distribute.get_strategy,
     "mirrored2": lambda: tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]),
