@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-# Collectives gather neither.
-_SENT_AS = {tf.bool: tf.int32, tf.bfloat16: tf.float32}
+_SENT_AS = {
+    tf.bool: tf.int64,
+    tf.int32: tf.int64,
+    tf.float16: tf.float32,
+    tf.bfloat16: tf.float32,
+}
 
 
 def gather_replicas(x: tf.Tensor, *more: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -15,7 +19,9 @@ def gather_replicas(x: tf.Tensor, *more: tf.Tensor) -> tuple[tf.Tensor, ...]:
 
     The gradient with respect to x_r is the sum over replicas of their gradients with respect to
     ``gathered``, at r's rows: what a loss on any replica says about these rows reaches them.
-    This is ``ReplicaContext.all_gather`` for every dtype, with the offset.
+    Each replica writes its rows into zeros at its place, and these are added up. (The library's
+    ``ReplicaContext.all_gather`` has the same gradient at two collectives for one, and takes
+    neither bool nor bfloat16.)
 
     All replicas have to call it, in the same order, outside ``tf.cond`` and ``tf.while_loop``.
     Outside a strategy, or with one replica, the tensors are returned as they are.
@@ -40,14 +46,20 @@ def gather_replicas(x: tf.Tensor, *more: tf.Tensor) -> tuple[tf.Tensor, ...]:
     context = _context()
     if context is None:
         return (*tensors, tf.constant(0))
-    rows = context.all_gather(tf.shape(tensors[0])[:1], axis=0)
-    offset = tf.reduce_sum(rows[: context.replica_id_in_sync_group])
+    replica, rows = context.replica_id_in_sync_group, tf.shape(tensors[0], tf.int64)[0]
+    counts = sum_over_replicas(
+        tf.one_hot(replica, context.num_replicas_in_sync, dtype=tf.int64) * rows
+    )
+    offset = tf.reduce_sum(counts[:replica])
+    after = tf.reduce_sum(counts) - offset - rows
     gathered = []
     for tensor in tensors:
+        # Types that every collective adds, and adds exactly.
         sent = tf.cast(tensor, _SENT_AS.get(tensor.dtype, tensor.dtype))
-        whole = tf.cast(context.all_gather(sent, axis=0), tensor.dtype)
+        spread = tf.pad(sent, [[offset, after], *[[0, 0]] * (sent.shape.rank - 1)])
+        whole = tf.cast(sum_over_replicas(spread), tensor.dtype)
         gathered.append(tf.ensure_shape(whole, [None, *tensor.shape[1:]]))
-    return (*gathered, offset)
+    return (*gathered, tf.cast(offset, tf.int32))
 
 
 def sum_over_replicas(x: tf.Tensor) -> tf.Tensor:
