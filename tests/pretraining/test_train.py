@@ -13,7 +13,7 @@ from tiny_encoder import tiny_encoder
 from tfrec_vis.encoders import registry
 from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining import PretrainSettings, load, train
-from tfrec_vis.pretraining.callbacks import Curves, _print
+from tfrec_vis.pretraining.curves import Curves
 
 training = importlib.import_module("tfrec_vis.pretraining.train")
 
@@ -165,13 +165,3 @@ def test_settings_that_cannot_work(prepared_shop, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         train(prepared_shop, tmp_path / "out", replace(SETTINGS, **change), tmp_path / "logs")
     assert not (tmp_path / "out" / "model.keras").exists()
-
-
-def test_progress_fits_a_terminal(capsys):
-    measures = {name: 12.34567 for name in MEASURES}
-    _print("epoch 12 step 1234567", measures)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and max(map(len, lines)) <= 100
-    assert lines[1].startswith("    ")
-    told = "  ".join(line.strip() for line in lines).split("  ")
-    assert told == ["epoch 12 step 1234567", *(f"{name} 12.346" for name in measures)]

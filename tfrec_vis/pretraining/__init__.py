@@ -1,9 +1,12 @@
 """Keras models that pre-train image encoders on clicks, and their training run."""
 
 from tfrec_vis.pretraining.courier import Courier
+from tfrec_vis.pretraining.diagnostics import collapse_alarm
+from tfrec_vis.pretraining.holdout import holdout_cut
 from tfrec_vis.pretraining.methods import build_encoder, build_model, settings_of
 from tfrec_vis.pretraining.model import PretrainingModel
 from tfrec_vis.pretraining.names import ABLATIONS, METHODS, UNTRAINED
+from tfrec_vis.pretraining.retrieval import IntentionRetrieval, intention_retrieval
 from tfrec_vis.pretraining.settings import PretrainSettings
 from tfrec_vis.pretraining.train import load, train
 
@@ -12,10 +15,14 @@ __all__ = [
     "METHODS",
     "UNTRAINED",
     "Courier",
+    "IntentionRetrieval",
     "PretrainSettings",
     "PretrainingModel",
     "build_encoder",
     "build_model",
+    "collapse_alarm",
+    "holdout_cut",
+    "intention_retrieval",
     "load",
     "settings_of",
     "train",
