@@ -69,26 +69,51 @@ def assert_equal_weights(one, two):
 
 def test_trains_and_saves(unbroken):
     folder, model = unbroken
-    assert [path.name for path in (folder / "out").iterdir()] == ["model.keras"]
+    files = sorted(path.name for path in (folder / "out").iterdir())
+    assert files == ["model.keras", "training.json"]
     again = load(folder / "out")
     assert_equal_weights(model, again)
     assert int(model.optimizer.iterations) == 2 * STEPS
 
 
+def read_events(logs):
+    """(tag, step) -> value of all summaries, and the steps of each tag in order."""
+    values, steps = {}, {}
+    for events in sorted(logs.glob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(events)):
+            for value in event.summary.value:
+                steps.setdefault(value.tag, []).append(event.step)
+                values[value.tag, event.step] = tf.make_ndarray(value.tensor)
+    return values, steps
+
+
 def test_curves_hold_every_step(unbroken):
-    events = next((unbroken[0] / "logs").glob("events*"))
-    steps: dict[str, list[int]] = {}
-    values = {}
-    for event in tf.compat.v1.train.summary_iterator(str(events)):
-        for value in event.summary.value:
-            steps.setdefault(value.tag, []).append(event.step)
-            values[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
-    assert steps["loss"] == list(range(1, 2 * STEPS + 1))
-    assert {"mean_pairwise_cosine", "effective_rank", "attention_entropy"} < set(steps)
-    for at in steps["loss"]:
+    values, steps = read_events(unbroken[0] / "logs")
+    every = list(range(1, 2 * STEPS + 1))
+    assert {*MEASURES, "learning_rate", "gradient_norm"} <= {t for t in steps if steps[t] == every}
+    for at in every:
         parts = values["page_view_contrast", at] + values["click_sequence_contrast", at]
         assert values["loss", at] == pytest.approx(parts, abs=1e-3)
         assert 1 <= values["effective_rank", at] <= 6
+        assert values["gradient_norm", at] > 0
+    rates = [float(values["learning_rate", at]) for at in every]
+    # A warm-up of one step, then a cosine over the nine others.
+    assert rates[0] == pytest.approx(1e-2)
+    cosine = [1e-2 * (1 + np.cos(np.pi * i / 9)) / 2 for i in range(9)]
+    assert rates[1:] == pytest.approx(cosine, rel=1e-5)
+
+
+def test_examples_of_every_epoch(unbroken):
+    values, steps = read_events(unbroken[0] / "logs")
+    for tag in ("anchor_positive_cosine", "anchor_negative_cosine"):
+        assert steps[tag] == [STEPS, 2 * STEPS]
+        buckets = values[tag, STEPS]  # left edge, right edge, count
+        assert buckets[:, 2].sum() >= 10 and -1.001 <= buckets[0, 0] <= buckets[-1, 1] <= 1.001
+    assert steps["intention"] == [STEPS, 2 * STEPS]
+    width, height, picture = values["intention", STEPS]
+    decoded = tf.io.decode_png(picture)
+    assert decoded.shape == [int(height), int(width), 3]
+    assert len(np.unique(decoded)) > 50
 
 
 class Killed(Exception):

@@ -80,7 +80,7 @@ class Checkpoints(keras.callbacks.Callback):
                 continue
             self.record.check(record, self.folder)
             try:
-                self._checkpoint.restore(str(path)).assert_existing_objects_matched()
+                self._checkpoint.read(str(path)).assert_existing_objects_matched()
             except (AssertionError, ValueError) as error:
                 raise InputError(
                     f"{self.folder}: of another model than the settings give now (another version "

@@ -35,7 +35,7 @@ def random_generators(model: keras.Model) -> list[tf.random.Generator]:
     generators = {id(found): found for found in (tf.random.get_global_generator(),)}
     for layer in model._flatten_layers():
         held = getattr(layer, "_random_generator", None)
-        if isinstance(held, keras.backend.RandomGenerator):
+        if hasattr(held, "_maybe_init"):  # Keras's, around one of TensorFlow's
             held._maybe_init()
             held = held._generator
         if isinstance(held, tf.random.Generator):
