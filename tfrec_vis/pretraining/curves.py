@@ -27,9 +27,9 @@ class Curves(BatchValues):
         """Writes the batch's values."""
         optimizer = self.model.optimizer
         inner = getattr(optimizer, "inner_optimizer", optimizer)
-        rates = {"learning_rate": float(inner.learning_rate)}
+        rates = {"learning_rate": float(inner.learning_rate.numpy())}
         if hasattr(inner, "gradient_norm"):
-            rates["gradient_norm"] = float(inner.gradient_norm)
+            rates["gradient_norm"] = float(inner.gradient_norm.numpy())
         with self._writer.as_default(int(optimizer.iterations)):
             for name, value in (values | rates).items():
                 tf.summary.scalar(name, value)
