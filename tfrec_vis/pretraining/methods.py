@@ -88,7 +88,7 @@ def _courier(settings: PretrainSettings, common: Any, prepared: str | Path) -> C
         settings.project_values or released,
         settings.temperature,
         settings.micro_batch,
-        settings.chunk_size,
+        chunk_size=settings.chunk_size,
         reconstruction=settings.reconstruction,
         page_view_weight=settings.page_view_weight,
         click_sequence_weight=settings.click_sequence_weight,
