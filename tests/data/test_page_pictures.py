@@ -40,6 +40,7 @@ def test_bytes_give_the_pixels_of_the_decoded_batch(request, monkeypatch, shop, 
 
 def test_blocks_draw_numbers_of_their_own(prepared_shop, monkeypatch):
     monkeypatch.setattr(page_pictures, "AUGMENT_AT_ONCE", 4)
+
     def grey(pictures, seed):
         return tf.ones_like(pictures, tf.float32) * tf.random.stateless_uniform([], seed, 0, 255)
 

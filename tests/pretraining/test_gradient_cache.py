@@ -172,7 +172,9 @@ def mixed(policy, **config):
 
 
 @pytest.mark.parametrize("micro_batch", [None, 7])
-@pytest.mark.parametrize(("policy", "tolerance"), [("mixed_float16", 0.02), ("mixed_bfloat16", 0.1)])
+@pytest.mark.parametrize(
+    ("policy", "tolerance"), [("mixed_float16", 0.02), ("mixed_bfloat16", 0.1)]
+)
 def test_the_mixed_step_is_close_to_the_exact_one(batch, policy, tolerance, micro_batch):
     expected, losses = step(seeded(), batch)
     inner = keras.optimizers.SGD(1.0)

@@ -86,9 +86,10 @@ def pages(
         Batches of b pages with u distinct pictures: image uint8 [u, h, w, 3], item_index
         int32 [u]; history [b, 5] and shown [b, 5], int32 positions into image, -1 none;
         history_item_index, shown_item_index, clicked int32 [b, 5]; user_id, page_id string
-        [b]; timestamp int64 [b]; with ``titles`` title string [u], empty for none. Large batches have in place of image: image_bytes string [u],
-        flip bool [u] (mirror the picture when it is decoded), and blank uint8 [1, h, w, 3], whose
-        shape is the pictures'. ``decode_pictures`` makes pixels of them.
+        [b]; timestamp int64 [b]; with ``titles`` title string [u], empty for none. Large batches
+        have in place of image: image_bytes string [u], flip bool [u] (mirror the picture when it
+        is decoded), and blank uint8 [1, h, w, 3], whose shape is the pictures'.
+        ``decode_pictures`` makes pixels of them.
 
     Raises:
         PreparedDataError: not prepared data, or damaged: names the shard, the record, the mend.
