@@ -8,6 +8,12 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
+_SENT_AS = {
+    tf.bool: tf.int64,
+    tf.int32: tf.int64,
+    tf.float16: tf.float32,
+    tf.bfloat16: tf.float32,
+}
 _here = threading.local()  # every replica is traced in a thread of its own
 
 
@@ -28,12 +34,13 @@ def joint_batch() -> Iterator[None]:
 def gather_replicas(x: tf.Tensor, *more: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Concatenates the rows of all replicas, in the order of the replicas, with gradients.
 
-        gathered = sum_r pad(x_r, offset_r),   offset_r = sum_{q < r} rows_q
+        gathered = concat_r x_r,   offset_r = sum_{q < r} rows_q
 
     The gradient with respect to x_r is the sum over replicas of their gradients with respect to
     ``gathered``, at r's rows: what a loss on any replica says about these rows reaches them.
-    (``ReplicaContext.all_gather`` cannot be used under a strategy whose replicas have unequal
-    rows without first agreeing on sizes in its backward pass; one sum does both directions.)
+    Each replica writes its rows into zeros at its place, and these are added up. (The library's
+    ``ReplicaContext.all_gather`` has the same gradient at two collectives for one, and takes
+    neither bool nor bfloat16.)
 
     All replicas have to call it, in the same order, outside ``tf.cond`` and ``tf.while_loop``.
     Outside a strategy, or with one replica, the tensors are returned as they are.
@@ -58,18 +65,17 @@ def gather_replicas(x: tf.Tensor, *more: tf.Tensor) -> tuple[tf.Tensor, ...]:
     context = _context()
     if context is None:
         return (*tensors, tf.constant(0))
-    replica, count = context.replica_id_in_sync_group, context.num_replicas_in_sync
-    rows = tf.shape(tensors[0], out_type=tf.int64)[0]
-    lengths = sum_over_replicas(tf.one_hot(replica, count, dtype=tf.int64) * rows)
-    offset = tf.reduce_sum(lengths[:replica])
-    after = tf.reduce_sum(lengths) - offset - rows
+    replica, rows = context.replica_id_in_sync_group, tf.shape(tensors[0], tf.int64)[0]
+    counts = sum_over_replicas(
+        tf.one_hot(replica, context.num_replicas_in_sync, dtype=tf.int64) * rows
+    )
+    offset = tf.reduce_sum(counts[:replica])
+    after = tf.reduce_sum(counts) - offset - rows
     gathered = []
     for tensor in tensors:
-        around = tf.pad([[offset, after]], [[0, tensor.shape.rank - 1], [0, 0]])
-        # Halves and integers go as types that every collective adds exactly.
-        wide = tensor.dtype if tensor.dtype in (tf.float32, tf.float64) else tf.float32
-        wide = wide if tensor.dtype.is_floating else tf.int64
-        spread = tf.pad(tf.cast(tensor, wide), around)
+        # Types that every collective adds, and adds exactly.
+        sent = tf.cast(tensor, _SENT_AS.get(tensor.dtype, tensor.dtype))
+        spread = tf.pad(sent, [[offset, after], *[[0, 0]] * (sent.shape.rank - 1)])
         whole = tf.cast(sum_over_replicas(spread), tensor.dtype)
         gathered.append(tf.ensure_shape(whole, [None, *tensor.shape[1:]]))
     return (*gathered, tf.cast(offset, tf.int32))

@@ -42,6 +42,8 @@ def pages(
     on_damage: OnDamage = "raise",
     decode_ahead: int | None = DECODE_AHEAD,
     titles: bool = False,
+    since: int | None = None,
+    before: int | None = None,
 ) -> tf.data.Dataset:
     """Batches of page views with their distinct pictures.
 
@@ -81,6 +83,8 @@ def pages(
             items that were in them are taken out of histories and pages.
         decode_ahead: pictures of a batch up to which it carries pixels; None: always.
         titles: whether batches have the titles of their distinct items.
+        since: leaves out the pages with an earlier timestamp.
+        before: leaves out the pages with this timestamp or a later one.
 
     Returns:
         Batches of b pages with u distinct pictures: image uint8 [u, h, w, 3], item_index
@@ -98,14 +102,16 @@ def pages(
     settings = read_manifest(prepared)["settings"]
     order = seed if shuffle else None
     if settings.get("image_join") == "embedded":
-        plan, pictures = _embedded(prepared, split, table, batch_size, order)
+        kept = _kept(table, since, before)
+        plan, pictures = _embedded(prepared, split, table, kept, batch_size, order)
     else:
         catalogue = read_items(prepared, on_damage)
         if catalogue.skipped:
             table = without_missing(table, catalogue)
-        plan, pictures = _lookup(catalogue, table, batch_size, order)
+        kept = _kept(table, since, before)
+        plan, pictures = _lookup(catalogue, table, kept, batch_size, order)
     dataset = numbered_batches(
-        plan, batch_count(len(table), batch_size), first_epoch, first_batch, epochs, input_context
+        plan, batch_count(len(kept), batch_size), first_epoch, first_batch, epochs, input_context
     )
     build = _Batch(table, pictures, image_size or settings["image_size"], seed, flip, augment)
     if titles:
@@ -130,19 +136,36 @@ Pictures = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Rows [b] and item_index [u] -> JPEG string [u]."""
 
 
+def _kept(table: Pages, since: int | None, before: int | None) -> np.ndarray:
+    """The rows of the pages that are not left out."""
+    kept = np.ones(len(table), bool)
+    if since is not None:
+        kept &= table.timestamp >= since
+    if before is not None:
+        kept &= table.timestamp < before
+    return np.flatnonzero(kept)
+
+
 def _lookup(
-    catalogue: Items, table: Pages, batch_size: int, seed: int | None
+    catalogue: Items, table: Pages, kept: np.ndarray, batch_size: int, seed: int | None
 ) -> tuple[Plan, Pictures]:
-    images = tf.constant(list(catalogue.image), tf.string)
+    needed = np.zeros(len(catalogue), bool)
+    needed[table.history[kept]] = needed[table.shown[kept]] = True
+    images = tf.constant(list(np.where(needed, catalogue.image, b"")), tf.string)
 
     def plan(epoch: int) -> list[np.ndarray]:
-        return plan_batches(table.user_id, batch_size, seed, epoch)
+        return [kept[i] for i in plan_batches(table.user_id[kept], batch_size, seed, epoch)]
 
     return plan, lambda rows, item_index: tf.gather(images, item_index)
 
 
 def _embedded(
-    prepared: str | Path, split: str, table: Pages, batch_size: int, seed: int | None
+    prepared: str | Path,
+    split: str,
+    table: Pages,
+    kept: np.ndarray,
+    batch_size: int,
+    seed: int | None,
 ) -> tuple[Plan, Pictures]:
     size = read_manifest(prepared)["settings"]["block_pages"]
     window = max(WINDOW_BLOCKS * size, WINDOW_BATCHES * batch_size)
@@ -157,10 +180,12 @@ def _embedded(
         raise PreparedDataError(
             f"{prepared}: pages-{split}-*.tfrecord changed while they were read"
         )
-    _, user = np.unique(table.user_id, return_inverse=True)
+    _, user = np.unique(table.user_id[kept], return_inverse=True)
+    # Blocks are numbered without gaps where some are left out.
+    _, block = np.unique(pictures.block[kept], return_inverse=True)
 
     def plan(epoch: int) -> list[np.ndarray]:
-        return plan_in_windows(user, pictures.block, batch_size, window, seed, epoch)
+        return [kept[i] for i in plan_in_windows(user, block, batch_size, window, seed, epoch)]
 
     def read(rows: tf.Tensor, item_index: tf.Tensor) -> tf.Tensor:
         found = tf.numpy_function(pictures, [rows, item_index], tf.string, stateful=False)

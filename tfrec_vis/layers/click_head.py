@@ -85,7 +85,9 @@ class ClickHead(keras.layers.Layer):
                 # Statistics of no rows at all would be zeros.
                 count = sum_over_replicas(tf.reduce_sum(tf.cast(valid, tf.int64)))
                 training = tf.cast(training, tf.bool) & (count > 0)
-            hidden = self.norm(hidden, training=training, mask=valid)
+            # A row of padding: Keras would not move the statistics of a replica without rows.
+            padded, mask = tf.pad(hidden, [[0, 1], [0, 0]]), tf.pad(valid, [[0, 1]])
+            hidden = self.norm(padded, training=training, mask=mask)[:-1]
         else:
             hidden = self.norm(hidden)
         logits = self.output_layer(hidden)[:, 0]

@@ -2,9 +2,12 @@
 
 from tfrec_vis.pretraining.clip import CLIP
 from tfrec_vis.pretraining.courier import Courier
+from tfrec_vis.pretraining.diagnostics import collapse_alarm
+from tfrec_vis.pretraining.holdout import holdout_cut
 from tfrec_vis.pretraining.methods import build_encoder, build_model, settings_of
 from tfrec_vis.pretraining.model import PretrainingModel
 from tfrec_vis.pretraining.names import ABLATIONS, METHODS, UNTRAINED
+from tfrec_vis.pretraining.retrieval import IntentionRetrieval, intention_retrieval
 from tfrec_vis.pretraining.settings import PretrainSettings
 from tfrec_vis.pretraining.simclr import SimCLR
 from tfrec_vis.pretraining.simsiam import SimSiam
@@ -17,6 +20,7 @@ __all__ = [
     "METHODS",
     "UNTRAINED",
     "Courier",
+    "IntentionRetrieval",
     "PretrainSettings",
     "PretrainingModel",
     "SimCLR",
@@ -24,6 +28,9 @@ __all__ = [
     "Supervised",
     "build_encoder",
     "build_model",
+    "collapse_alarm",
+    "holdout_cut",
+    "intention_retrieval",
     "load",
     "settings_of",
     "train",

@@ -13,7 +13,7 @@ from tfrec_vis._replicas import joint_batch
 from tfrec_vis.data import decode_pictures
 from tfrec_vis.pretraining.diagnostics import effective_rank, mean_pairwise_cosine
 from tfrec_vis.pretraining.gradient_cache import encode_in_parts, gradients_in_parts
-from tfrec_vis.pretraining.join_replicas import join_replicas
+from tfrec_vis.pretraining.join_replicas import Joint, join_replicas
 from tfrec_vis.pretraining.replay import Replay
 
 # The steps are graph code as they stand; without do_not_convert AutoGraph would go through all
@@ -156,15 +156,15 @@ class PretrainingModel(keras.Model):
             part = max(self.micro_batch // self.views, 1)
             before = self._replay.keep()
             own = encode_in_parts(encode, count, part, [self.views, self.embedding_dim])
-        embeddings, joint, offset = join_replicas(own, batch)
+        joint = join_replicas(own, batch)
         with tf.GradientTape() as outer_tape:
-            outer_tape.watch(embeddings)
-            measures = self._measure(embeddings, joint, training=True)
+            outer_tape.watch(joint.embeddings)
+            embeddings, measures = self._measure(joint, training=True)
             loss = scaled(measures["loss"])
         outer, *head_gradients = outer_tape.gradient(
-            loss, [embeddings, *head], unconnected_gradients="zero"
+            loss, [joint.embeddings, *head], unconnected_gradients="zero"
         )
-        outer = outer[offset : offset + count]
+        outer = tf.convert_to_tensor(outer)[joint.offset : joint.offset + count]
         if self.micro_batch is None:
             gradients = tape.gradient(
                 own, body, output_gradients=outer, unconnected_gradients="zero"
@@ -190,8 +190,8 @@ class PretrainingModel(keras.Model):
         part = max(self.micro_batch // self.views, 1) if self.micro_batch else tf.maximum(count, 1)
         encode = partial(self._encode, batch, training=False)
         own = encode_in_parts(encode, count, part, [self.views, self.embedding_dim])
-        embeddings, joint, _ = join_replicas(own, batch)
-        return self._update(self._measure(embeddings, joint, training=False), embeddings)
+        embeddings, measures = self._measure(join_replicas(own, batch), training=False)
+        return self._update(measures, embeddings)
 
     @tf.autograph.experimental.do_not_convert
     def predict_step(self, pictures: tf.Tensor) -> tf.Tensor:
@@ -211,14 +211,15 @@ class PretrainingModel(keras.Model):
         by_view = tf.reshape(encoded, [self.views, -1, self.embedding_dim])
         return tf.transpose(by_view, [1, 0, 2])
 
-    def _measure(self, embeddings: tf.Tensor, batch: Batch, training: bool) -> Batch:
-        """``measure`` on the rows of all replicas, [u, views, d]."""
-        flat = tf.reshape(tf.transpose(embeddings, [1, 0, 2]), [-1, self.embedding_dim])
+    def _measure(self, joint: Joint, training: bool) -> tuple[tf.Tensor, Batch]:
+        """The embeddings [views * u, d] of the joint batch, and what is measured on them."""
+        by_view = tf.transpose(tf.gather(joint.embeddings, joint.distinct), [1, 0, 2])
+        embeddings = tf.reshape(by_view, [-1, self.embedding_dim])
         with joint_batch():
-            return self.measure(flat, batch, training)
+            return embeddings, self.measure(embeddings, joint.batch, training)
 
     def _update(self, measures: Batch, embeddings: tf.Tensor) -> dict[str, tf.Tensor]:
-        detached = tf.stop_gradient(tf.reshape(embeddings, [-1, self.embedding_dim]))
+        detached = tf.stop_gradient(embeddings)
         alarms = {
             "mean_pairwise_cosine": mean_pairwise_cosine(detached),
             "effective_rank": effective_rank(detached),

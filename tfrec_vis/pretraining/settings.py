@@ -52,7 +52,15 @@ class PretrainSettings:
         chunk_size: anchors whose similarities the losses hold at once; None: all.
         learning_rate: Adam's, at its highest.
         schedule: "constant", or "cosine" (to zero, after a warm-up over the first twentieth).
-        weight_decay: decoupled.
+        weight_decay: of all trained weights.
+        weight_decay_kind: "decoupled" (AdamW: the weights shrink by it beside Adam's step), or
+            "coupled" (Adam with L2: it is part of the gradient; the authors' form).
+        clip_norm: gradients with a larger norm, of all weights together, are scaled down to it;
+            None: never.
+        holdout: share of the pages, the last in time, that is not trained on; on them intention
+            retrieval is measured after every epoch.
+        early_stopping: epochs without a better ``val_mrr`` after which training ends; the
+            weights of the best epoch are kept. None: all epochs are trained, the last is kept.
         freeze_bn: batch norm on its trained statistics; None: where weights are trained.
         flip: mirror pictures at random.
         mixed_precision: None, "mixed_bfloat16" or "mixed_float16".
@@ -88,6 +96,10 @@ class PretrainSettings:
     learning_rate: float = 3e-5
     schedule: str = "cosine"
     weight_decay: float = 1e-6
+    weight_decay_kind: str = "decoupled"
+    clip_norm: float | None = None
+    holdout: float = 0.0
+    early_stopping: int | None = None
     freeze_bn: bool | None = None
     flip: bool = True
     mixed_precision: str | None = None
@@ -110,6 +122,11 @@ class PretrainSettings:
             raise InputError(
                 "pretrain: page_view_weight, click_sequence_weight and click_head_weight are all "
                 "0; set one above 0"
+            )
+        if self.early_stopping is not None and not self.holdout:
+            raise InputError(
+                "pretrain.early_stopping: needs pages that are held out; set pretrain.holdout, "
+                "to 0.05 for instance"
             )
         object.__setattr__(self, "compare", tuple(self.compare))
         others = [n for n in (*METHODS, *ABLATIONS, *UNTRAINED) if n != self.method]
@@ -137,6 +154,9 @@ _RANGES = {
     "chunk_size": (1, 1_000_000),
     "learning_rate": (1e-12, 100),
     "weight_decay": (0, 100),
+    "clip_norm": (1e-6, 1e6),
+    "holdout": (0, 0.5),
+    "early_stopping": (1, 100_000),
     "checkpoint_seconds": (0, 1e9),
 }
 _CHOICES = {
@@ -145,6 +165,7 @@ _CHOICES = {
     "reconstruction": RECONSTRUCTIONS,
     "candidates": CANDIDATES,
     "schedule": ("constant", "cosine"),
+    "weight_decay_kind": ("decoupled", "coupled"),
     "mixed_precision": (None, "mixed_bfloat16", "mixed_float16"),
     "devices": ("one", "mirrored", "workers"),
 }
