@@ -30,6 +30,7 @@ class CLIP(PretrainingModel):
         vocabulary: the words that are known (``title_words``), lower case; others share a
             vector.
         temperature: tau.
+        chunk_size: anchors whose similarities the loss holds at once; None: all.
         hidden: width of word vectors and hidden layer.
 
     Source: CLIP (arXiv 2103.00020); tau as for COURIER's baseline (arXiv 2306.05001).
@@ -44,26 +45,27 @@ class CLIP(PretrainingModel):
         micro_batch: int | None = None,
         vocabulary: Sequence[str] = (),
         temperature: float = 0.1,
+        chunk_size: int | None = None,
         hidden: int = 256,
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, embedding_dim, micro_batch, **kwargs)
         self.vocabulary = list(vocabulary)
-        self.temperature, self.hidden = temperature, hidden
+        self.temperature, self.chunk_size, self.hidden = temperature, chunk_size, hidden
         self.words = keras.layers.TextVectorization(
             vocabulary=self.vocabulary, output_sequence_length=_WORDS, name="words"
         )
+        self.word_vectors = keras.layers.Embedding(len(self.vocabulary) + 2, hidden, name="vectors")
+        self.word_vectors.build(None)
         self.text_tower = keras.Sequential(
             [
-                keras.layers.Embedding(len(self.vocabulary) + 2, hidden, mask_zero=True),
-                keras.layers.GlobalAveragePooling1D(dtype="float32"),
                 keras.layers.Dense(hidden, activation="relu", dtype="float32"),
                 keras.layers.Dense(embedding_dim, dtype="float32"),
             ],
             name="text_tower",
         )
-        self.text_tower.build([None, _WORDS])
-        self.contrast = ClickSequenceContrast(temperature)
+        self.text_tower.build([None, hidden])
+        self.contrast = ClickSequenceContrast(temperature, chunk_size=chunk_size)
         self.build(tf.TensorShape([None, None, None, 3]))
 
     def numbers(self, batch: Batch) -> Batch:
@@ -78,7 +80,11 @@ class CLIP(PretrainingModel):
 
     def measure(self, embeddings: tf.Tensor, batch: Batch, training: bool) -> Batch:
         """The symmetric contrast; ``batch`` is of ``data.pages(..., titles=True)``."""
-        text = self.text_tower(batch["title_words"], training=training)
+        words = batch["title_words"]
+        there = tf.cast(words > 0, tf.float32)[:, :, tf.newaxis]
+        total = tf.reduce_sum(there * tf.cast(self.word_vectors(words), tf.float32), axis=1)
+        mean = tf.math.divide_no_nan(total, tf.reduce_sum(there, axis=1))
+        text = self.text_tower(mean)
         same = batch["title_number"]
         loss = self.contrast(text, embeddings, same > 0, same)
         loss += self.contrast(embeddings, text, same > 0, same)
@@ -90,6 +96,7 @@ class CLIP(PretrainingModel):
             **super().get_config(),
             "vocabulary": self.vocabulary,
             "temperature": self.temperature,
+            "chunk_size": self.chunk_size,
             "hidden": self.hidden,
         }
 

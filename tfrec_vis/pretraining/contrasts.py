@@ -56,20 +56,28 @@ class Contrasts:
         reconstruction: tf.Tensor,
         item_index: tf.Tensor,
         clicked: tf.Tensor,
+        is_anchor: tf.Tensor,
         valid: tf.Tensor,
         temperature: tf.Tensor | None,
         log_q: tf.Tensor | None,
         bank: tuple[tf.Tensor, ...] | None,
     ) -> tf.Tensor:
-        """The page-view contrast; arguments as of ``losses.PageViewContrast``."""
+        """The page-view contrast; arguments as of ``losses.PageViewContrast``.
+
+        Args:
+            clicked: bool [n], all clicks.
+            is_anchor: bool [n], those of pages with history.
+        """
         if self.candidates == "none":
-            return self._alignment(embedding, reconstruction, valid & (clicked == 1))
+            return self._alignment(embedding, reconstruction, valid & is_anchor)
         if self.candidates == "clicked":
-            valid &= clicked == 1
+            valid &= clicked
+        elif self.candidates == "unclicked":
+            valid &= is_anchor | ~clicked
         return self._page_view(
             embedding,
             reconstruction,
-            clicked,
+            is_anchor,
             valid,
             item_index,
             temperature=temperature,

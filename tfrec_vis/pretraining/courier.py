@@ -144,7 +144,8 @@ class Courier(PretrainingModel):
         rebuilt, scores = self.reconstruction(
             shown, history, attended, return_attention_scores=True
         )
-        has_history = tf.reduce_any(attended, axis=1, keepdims=True)
+        clicked = batch["clicked"] == 1
+        is_anchor = clicked & tf.reduce_any(attended, axis=1, keepdims=True)
         valid = tf.reshape(batch["shown"] >= 0, [-1])
         rows = {
             "embedding": tf.reshape(shown, [-1, self.embedding_dim]),
@@ -156,7 +157,8 @@ class Courier(PretrainingModel):
         if self.loss_weights["page_view_contrast"]:
             losses["page_view_contrast"] = self.contrasts.page_view(
                 **rows,
-                clicked=tf.reshape(tf.where(has_history, batch["clicked"], 0), [-1]),
+                clicked=tf.reshape(clicked, [-1]),
+                is_anchor=tf.reshape(is_anchor, [-1]),
                 valid=valid,
                 temperature=tau,
                 log_q=self._log_q(rows["item_index"], 0),
@@ -168,8 +170,9 @@ class Courier(PretrainingModel):
             logits = self.click_head(
                 rows["reconstruction"], rows["embedding"], valid, training=training
             )
-            clicked = tf.reshape(batch["clicked"], [-1])
-            losses["click_cross_entropy"] = self.cross_entropy(logits, clicked, valid)
+            losses["click_cross_entropy"] = self.cross_entropy(
+                logits, tf.reshape(clicked, [-1]), valid
+            )
         if self.memory_bank and training:
             self.bank.push(rows["embedding"], rows["item_index"], valid)
         return {

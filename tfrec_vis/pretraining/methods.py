@@ -46,15 +46,20 @@ def build_model(settings: PretrainSettings, prepared: str | Path) -> Pretraining
     keras.mixed_precision.set_global_policy(settings.mixed_precision or "float32")
     try:
         encoder = build_encoder(settings)
-        common = (encoder, settings.embedding_dim)
-        if settings.method == "courier":
-            return _courier(settings, common, prepared)
+        common: dict[str, Any] = {
+            "embedding_dim": settings.embedding_dim,
+            "micro_batch": settings.micro_batch,
+        }
+        chunks: dict[str, Any] = {**common, "chunk_size": settings.chunk_size}
+        if settings.method == "simclr":
+            return SimCLR(encoder, **chunks, seed=settings.seed)
+        if settings.method == "simsiam":
+            return SimSiam(encoder, **common, seed=settings.seed)
         if settings.method == "clip":
-            return CLIP(*common, settings.micro_batch, _words(prepared))
+            return CLIP(encoder, **chunks, vocabulary=_words(prepared))
         if settings.method == "supervised":
-            return Supervised(*common, settings.micro_batch)
-        two_views = {"simclr": SimCLR, "simsiam": SimSiam}[settings.method]
-        return two_views(*common, settings.micro_batch, settings.seed)
+            return Supervised(encoder, **common)
+        return _courier(settings, encoder, prepared)
     finally:
         keras.mixed_precision.set_global_policy("float32")
 
@@ -80,10 +85,12 @@ def is_released(settings: PretrainSettings) -> bool:
     return settings.method == "courier" and settings.preset == "paper_code"
 
 
-def _courier(settings: PretrainSettings, common: Any, prepared: str | Path) -> Courier:
+def _courier(settings: PretrainSettings, encoder: keras.Model, prepared: str | Path) -> Courier:
     released = is_released(settings)
+    items = read_manifest(prepared)["item_count"] + 1
     model = Courier(
-        *common,
+        encoder,
+        settings.embedding_dim,
         settings.num_heads,
         settings.project_values or released,
         settings.temperature,
@@ -96,7 +103,7 @@ def _courier(settings: PretrainSettings, common: Any, prepared: str | Path) -> C
         candidates=settings.candidates,
         learned_temperature=settings.learned_temperature,
         memory_bank=settings.memory_bank,
-        item_counts=(read_manifest(prepared)["item_count"] + 1, 2) if settings.log_q else None,
+        item_counts=(items, 2) if settings.log_q else None,
         projection_head=settings.projection_head,
         click_head_norm="batch" if released else "layer",
         released=RELEASED if released else (),
@@ -104,8 +111,7 @@ def _courier(settings: PretrainSettings, common: Any, prepared: str | Path) -> C
     if settings.log_q:
         pages = read_pages(prepared)
         columns = (pages.shown.ravel(), pages.history[:, 0])
-        size = read_manifest(prepared)["item_count"] + 1
-        counts = [np.bincount(column[column > 0], minlength=size) for column in columns]
+        counts = [np.bincount(column[column > 0], minlength=items) for column in columns]
         model.set_item_counts(np.stack(counts, axis=1))
     return model
 

@@ -25,6 +25,7 @@ class SimCLR(TwoViews):
     Args:
         encoder, embedding_dim, micro_batch, seed: as for ``TwoViews``.
         temperature: tau.
+        chunk_size: anchors whose similarities the loss holds at once; None: all.
         hidden, projection: widths of g.
 
     Source: SimCLR (arXiv 2002.05709); tau as for COURIER's baseline (arXiv 2306.05001).
@@ -37,19 +38,21 @@ class SimCLR(TwoViews):
         micro_batch: int | None = None,
         seed: int = 0,
         temperature: float = 0.2,
+        chunk_size: int | None = None,
         hidden: int = 512,
         projection: int = 128,
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder, embedding_dim, micro_batch, seed, **kwargs)
-        self.temperature, self.hidden, self.projection = temperature, hidden, projection
+        self.temperature, self.chunk_size = temperature, chunk_size
+        self.hidden, self.projection = hidden, projection
         self.projector = keras.Sequential(
             [*dense_norm(hidden, relu=True), keras.layers.Dense(projection, dtype="float32")],
             name="projector",
         )
         self.projector.build([None, embedding_dim])
         # InfoNCE whose row i has its positive in row i: any rows, not those of clicks alone.
-        self.contrast = ClickSequenceContrast(temperature)
+        self.contrast = ClickSequenceContrast(temperature, chunk_size=chunk_size)
         self.build(tf.TensorShape([None, None, None, 3]))
 
     def measure(self, embeddings: tf.Tensor, batch: Batch, training: bool) -> Batch:
@@ -64,6 +67,7 @@ class SimCLR(TwoViews):
         return {
             **super().get_config(),
             "temperature": self.temperature,
+            "chunk_size": self.chunk_size,
             "hidden": self.hidden,
             "projection": self.projection,
         }

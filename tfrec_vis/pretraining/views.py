@@ -84,7 +84,8 @@ def _crop(pictures: tf.Tensor, uniform: Callable[..., tf.Tensor]) -> tf.Tensor:
     top, left = uniform(0, 1) * (1 - height), uniform(0, 1) * (1 - width)
     boxes = tf.stack([top, left, top + height, left + width], axis=1)
     size = tf.shape(pictures)[1:3]
-    return tf.image.crop_and_resize(pictures, boxes, tf.range(tf.shape(pictures)[0]), size)
+    count = tf.shape(pictures)[0]
+    return tf.image.crop_and_resize(tf.cast(pictures, tf.float32), boxes, tf.range(count), size)
 
 
 def _blur(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
