@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 
 def select_tf_keras() -> None:
@@ -22,6 +24,10 @@ def select_tf_keras() -> None:
             "the first use of tf.keras"
         )
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    tensorflow, found = sys.modules.get("tensorflow"), find_spec("tf_keras")
+    if tensorflow is not None and found is not None and found.origin is not None:
+        # An already imported TensorFlow would still import `tensorflow.keras` from Keras 3.
+        vars(tensorflow)["__path__"].insert(0, str(Path(found.origin).parent / "api/_v2"))
 
 
 def _keras_3_is_resolved() -> bool:

@@ -179,7 +179,7 @@ def test_killed_while_saving_the_model(prepared_shop, unbroken, tmp_path, monkey
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "simsiam"}, "pretrain.method: expected courier, got 'simsiam'"),
+        ({"method": "moco"}, "pretrain.method: expected courier, .*clip.*, got 'moco'"),
         ({"encoder": "tine"}, "pretrain.encoder.*unknown encoder 'tine'; did you mean 'tiny'"),
         ({"weights": "imagenet"}, "pretrain.weights: no weights 'imagenet' for encoder 'tiny'"),
         ({"schedule": "linear"}, "pretrain.schedule: expected constant, cosine, got 'linear'"),

@@ -10,17 +10,20 @@ import tensorflow as tf
 
 from tfrec_vis.data.augment import Augment, augmentation
 from tfrec_vis.data.batch_plan import plan_batches, plan_in_windows
-from tfrec_vis.data.batches import Plan, numbered_batches
+from tfrec_vis.data.batches import Plan, numbered_batches, parts_of
 from tfrec_vis.data.embedded_pictures import EmbeddedPictures
 from tfrec_vis.data.images import decode_letterboxed_batch
 from tfrec_vis.data.items import Items, read_items
 from tfrec_vis.data.manifest import PreparedDataError, read_manifest
+from tfrec_vis.data.page_pictures import augmented_png, in_blocks, mirrored
 from tfrec_vis.data.page_table import Pages, read_pages, without_missing
 from tfrec_vis.data.shards import OnDamage
 
 WINDOW_BLOCKS = 16
 WINDOW_BATCHES = 4
 """Pages that carry their pictures are shuffled within so many blocks, or batches if larger."""
+DECODE_AHEAD = 1024
+"""Pictures of a batch that are decoded before they are asked for, by default."""
 
 
 def pages(
@@ -37,6 +40,8 @@ def pages(
     epochs: int | None = None,
     input_context: tf.distribute.InputContext | None = None,
     on_damage: OnDamage = "raise",
+    decode_ahead: int | None = DECODE_AHEAD,
+    titles: bool = False,
     since: int | None = None,
     before: int | None = None,
 ) -> tf.data.Dataset:
@@ -51,6 +56,12 @@ def pages(
     ``prepare.image_join`` was ``embedded``, from the pages themselves, of which some blocks are
     in memory. These are shuffled as a whole, and pages within a window of 16 blocks (or of 4
     batches, if that is more).
+
+    Where a batch (a replica's part of it) can hold more than ``decode_ahead`` pictures, that is
+    where both pages x (clicks of the history + shown items) and the number of items are more, it
+    carries their bytes, which the models of ``pretraining`` decode part by part; else it carries
+    the pixels. Pixels are the same either way: mirrored as ``flip`` says; with ``augment``
+    they are changed here, 256 at a time, and handed on as PNG.
 
     Args:
         prepared: folder that ``prepare`` wrote.
@@ -70,6 +81,8 @@ def pages(
         input_context: of ``tf.distribute``: this worker's part of every batch.
         on_damage: ``"raise"``, or ``"skip"``: damaged shards are left out with a warning, and
             items that were in them are taken out of histories and pages.
+        decode_ahead: pictures of a batch up to which it carries pixels; None: always.
+        titles: whether batches have the titles of their distinct items.
         since: leaves out the pages with an earlier timestamp.
         before: leaves out the pages with this timestamp or a later one.
 
@@ -77,7 +90,10 @@ def pages(
         Batches of b pages with u distinct pictures: image uint8 [u, h, w, 3], item_index
         int32 [u]; history [b, 5] and shown [b, 5], int32 positions into image, -1 none;
         history_item_index, shown_item_index, clicked int32 [b, 5]; user_id, page_id string
-        [b]; timestamp int64 [b].
+        [b]; timestamp int64 [b]; with ``titles`` title string [u], empty for none. Large batches
+        have in place of image: image_bytes string [u], flip bool [u] (mirror the picture when it
+        is decoded), and blank uint8 [1, h, w, 3], whose shape is the pictures'.
+        ``decode_pictures`` makes pixels of them.
 
     Raises:
         PreparedDataError: not prepared data, or damaged: names the shard, the record, the mend.
@@ -98,8 +114,16 @@ def pages(
         plan, batch_count(len(kept), batch_size), first_epoch, first_batch, epochs, input_context
     )
     build = _Batch(table, pictures, image_size or settings["image_size"], seed, flip, augment)
+    if titles:
+        build.title = tf.constant(list(read_items(prepared, on_damage, pictures=False).title))
     # One after the other, so that the pictures of no more than one window are in memory.
     dataset = dataset.map(build.columns)
+    rows = -(-batch_size // parts_of(input_context)[1])
+    most = rows * (table.history.shape[1] + table.shown.shape[1])
+    most = min(most, max(table.history.max(initial=0), table.shown.max(initial=0)))
+    if decode_ahead is not None and most > decode_ahead:
+        # Large batches: one is used, one is ready.
+        return dataset.map(build.encoded).prefetch(1)
     return dataset.map(build.decoded, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
@@ -191,6 +215,7 @@ class _Batch:
             "clicked": tf.constant(table.clicked),
         }
         self.pictures = pictures
+        self.title: tf.Tensor | None = None
         self.image_size = image_size
         self.seed = seed
         self.flip = flip
@@ -212,6 +237,8 @@ class _Batch:
             "history": position[:, :clicks],
             "shown": position[:, clicks:],
         }
+        if self.title is not None:
+            batch["title"] = tf.gather(self.title, item_index)
         return batch, self.pictures(rows, item_index), number
 
     def decoded(
@@ -219,10 +246,26 @@ class _Batch:
     ) -> dict[str, tf.Tensor]:
         """The batch with its pictures."""
         image = decode_letterboxed_batch(jpeg, self.image_size, jpeg=True)
-        seed = tf.stack([self.seed, number])
         if self.flip:
-            chance = tf.random.stateless_uniform([tf.shape(image)[0], 1, 1, 1], seed)
-            image = tf.where(chance < 0.5, image[:, :, ::-1], image)
+            image = mirrored(image, self._flip(jpeg, number))
         if self.augment is not None:
-            image = self.augment(image, seed)
+            image = in_blocks(image, tf.stack([self.seed, number]), self.augment)
         return {**batch, "image": image}
+
+    def encoded(
+        self, batch: dict[str, tf.Tensor], jpeg: tf.Tensor, number: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The batch with the bytes of its pictures."""
+        blank = tf.fill([1, self.image_size, self.image_size, 3], tf.constant(255, tf.uint8))
+        flip = self._flip(jpeg, number)
+        if self.augment is not None:
+            batch = {**batch, "image_bytes": jpeg, "flip": flip, "blank": blank}
+            seed = tf.stack([self.seed, number])
+            jpeg, flip = augmented_png(batch, seed, self.augment), tf.zeros_like(flip)
+        return {**batch, "image_bytes": jpeg, "flip": flip, "blank": blank}
+
+    def _flip(self, jpeg: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        if not self.flip:
+            return tf.zeros(tf.shape(jpeg), tf.bool)
+        seed = tf.stack([self.seed, number])
+        return tf.random.stateless_uniform([tf.shape(jpeg)[0], 1, 1, 1], seed)[:, 0, 0, 0] < 0.5

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
-if TYPE_CHECKING:
-    from tfrec_vis.pretraining.settings import PretrainSettings
+from tfrec_vis.pretraining.methods import is_released
+from tfrec_vis.pretraining.settings import PretrainSettings
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
@@ -91,10 +91,12 @@ def build_optimizer(settings: PretrainSettings, steps: int) -> Adam:
             warmup_target=settings.learning_rate,
             warmup_steps=warm_up,
         )
-    coupled = settings.weight_decay_kind == "coupled"
-    return Adam(
+    coupled = settings.weight_decay_kind == "coupled" or is_released(settings)
+    optimizer = Adam(
         rate,
         weight_decay=0.0 if coupled else settings.weight_decay,
         l2=settings.weight_decay if coupled else 0.0,
         global_clipnorm=settings.clip_norm,
     )
+    optimizer.exclude_from_weight_decay(var_names=["log_temperature"])
+    return optimizer

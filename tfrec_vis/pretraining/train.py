@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining.alarms import Alarms
 from tfrec_vis.pretraining.checkpoints import Checkpoints
 from tfrec_vis.pretraining.curves import Curves
+from tfrec_vis.pretraining.devices import Devices
 from tfrec_vis.pretraining.early_stopping import EarlyStopping
 from tfrec_vis.pretraining.examples import Examples
 from tfrec_vis.pretraining.holdout import cut_of
@@ -34,6 +36,8 @@ from tfrec_vis.pretraining.settings import PretrainSettings
 _MODEL = "model.keras"
 _SAMPLE = 4096
 """Items whose features start the output layer."""
+_HELD_OUT = 64
+"""Held-out pages that are read at once."""
 _EXAMPLES = 16
 """Pages that are looked at in TensorBoard."""
 
@@ -64,7 +68,19 @@ def train(
     Raises:
         InputError: settings that cannot work, or that are not those ``out`` was begun with.
     """
-    out = Path(out)
+    devices = Devices(settings.devices)
+    with devices.strategy.scope():
+        return _train(Path(prepared), Path(out), settings, Path(logs), profile, devices)
+
+
+def _train(
+    prepared: Path,
+    out: Path,
+    settings: PretrainSettings,
+    logs: Path,
+    profile: bool,
+    devices: Devices,
+) -> PretrainingModel:
     manifest = read_manifest(prepared)
     record = Record(settings, manifest)
     if record.is_done(out, _MODEL):
@@ -76,7 +92,7 @@ def train(
     cut = cut_of(timestamps, settings.holdout)
     steps = batch_count(int((timestamps < cut).sum()), settings.batch_size)
     with restorable_randomness(settings.seed):
-        model = build_model(settings)
+        model = build_model(settings, prepared)
     model.compile(optimizer=build_optimizer(settings, steps * settings.epochs), jit_compile=False)
 
     stopping = None
@@ -85,34 +101,45 @@ def train(
     checkpoints = Checkpoints(
         model,
         out / "checkpoints",
-        settings.checkpoint_seconds,
+        # By the clock, no two processes would save at the same batch.
+        math.inf if devices.in_step else settings.checkpoint_seconds,
         record,
         stopping.variables if stopping else (),
     )
     done = checkpoints.restore()
+    checkpoints.folder = devices.folder(checkpoints.folder)
+    out, logs = devices.folder(out), devices.folder(logs)
     if not done:
         shutil.rmtree(logs, ignore_errors=True)
         _start_output_layer(model, prepared, settings, cut)
     profiler = Profile(logs) if profile else None
-    callbacks = _watchers(prepared, settings, cut, record, logs)
+    callbacks = _watchers(prepared, settings, cut, record, logs, devices)
     callbacks += [callback for callback in (stopping, profiler) if callback]
     with TrainingProgress(steps * settings.epochs, done) as progress:
         while done < steps * settings.epochs and not record.values["stopped"]:
             epoch, batch = divmod(done, steps)
-            dataset = pages(
-                prepared,
-                batch_size=settings.batch_size,
-                image_size=settings.image_size,
-                seed=settings.seed,
-                flip=settings.flip,
-                first_epoch=epoch,
-                first_batch=batch,
-                before=cut,
-            )
+
+            def read(
+                context: tf.distribute.InputContext | None, epoch: int = epoch, batch: int = batch
+            ) -> tf.data.Dataset:
+                dataset = pages(
+                    prepared,
+                    batch_size=settings.batch_size,
+                    image_size=settings.image_size,
+                    seed=settings.seed,
+                    flip=settings.flip,
+                    first_epoch=epoch,
+                    first_batch=batch,
+                    before=cut,
+                    titles=model.needs_titles,
+                    input_context=context,
+                )
+                return dataset if batch else dataset.repeat()
+
             # An epoch taken up in its middle is finished on its own, the others go in one fit.
             last = epoch + 1 if batch else settings.epochs
             model.fit(
-                dataset if batch else dataset.repeat(),
+                devices.read(read),
                 initial_epoch=epoch,
                 epochs=last,
                 steps_per_epoch=steps - batch,
@@ -138,17 +165,23 @@ def load(folder: str | Path) -> PretrainingModel:
 
 
 def _watchers(
-    prepared: str | Path, settings: PretrainSettings, cut: int, record: Record, logs: str | Path
+    prepared: Path,
+    settings: PretrainSettings,
+    cut: int,
+    record: Record,
+    logs: Path,
+    devices: Devices,
 ) -> list[keras.callbacks.Callback]:
     """Callbacks that measure and show; those that use what others measured come later."""
     callbacks: list[keras.callbacks.Callback] = []
     if settings.holdout:
         held_out = pages(
             prepared,
-            batch_size=settings.batch_size,
+            batch_size=_HELD_OUT,
             image_size=settings.image_size,
             shuffle=False,
             since=cut,
+            decode_ahead=None,
         )
 
         def keep(epoch: int, logs: dict[str, float]) -> None:
@@ -167,7 +200,8 @@ def _watchers(
             "to 0 together with pretrain.early_stopping=null"
         )
     writer = tf.summary.create_file_writer(str(logs))
-    if len(examples["item_index"]):
+    # They look by the clock, and the other processes would have to look, too.
+    if len(examples["item_index"]) and not devices.in_step:
         callbacks.append(Examples(writer, examples))
     return [*callbacks, Curves(writer), Alarms(record)]
 
