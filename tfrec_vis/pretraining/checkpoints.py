@@ -18,7 +18,6 @@ from tfrec_vis.pretraining.record import Record
 
 _KEPT = 2
 _NAME = re.compile(r"(batch-\d+)(\.index|\.data-\d+-of-\d+)?")
-_DAMAGE = (tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.NotFoundError)
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -74,7 +73,7 @@ class Checkpoints(keras.callbacks.Callback):
             path = self.folder / prefix
             try:
                 record = _read_whole(path)
-            except _DAMAGE:
+            except (tf.errors.OpError, IndexError):  # as TensorFlow reads past an end
                 print(f"  {path}: damaged, the checkpoint before it is taken", flush=True)
                 self._remove([p for p in self.folder.iterdir() if _prefix(p) == prefix])
                 continue
