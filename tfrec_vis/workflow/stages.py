@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tf_keras as keras
 
 from tfrec_vis import sources
 from tfrec_vis.data import read_items
@@ -89,6 +90,8 @@ def _pretrain_stage(name: str, run: PretrainSettings, work: Path, prepared: Stag
     """One pre-training, kept in pretrain/NAME."""
 
     def make(out: Path) -> None:
+        # Many trainings one after the other must not pile up their graphs.
+        keras.backend.clear_session()
         train(prepared.folder, out, run, work / "logs" / name)
         (out / "settings.json").write_text(json.dumps(asdict(run), indent=1))
 
