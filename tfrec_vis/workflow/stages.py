@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tf_keras as keras
 
 from tfrec_vis import sources
 from tfrec_vis.data import read_items
@@ -94,6 +95,8 @@ def _pretrain_stage(
     """One pre-training, kept in pretrain/NAME."""
 
     def make(out: Path) -> None:
+        # Many trainings one after the other must not pile up their graphs.
+        keras.backend.clear_session()
         train(prepared.folder, out, run, work / "logs" / name, profile)
         (out / "settings.json").write_text(json.dumps(asdict(run), indent=1))
 
