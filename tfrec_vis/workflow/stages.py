@@ -93,6 +93,11 @@ def _pretrain_stage(
     name: str, run: PretrainSettings, work: Path, prepared: Stage, profile: bool
 ) -> Stage:
     """One pre-training, kept in pretrain/NAME."""
+    if run.devices == "workers":
+        raise InputError(
+            "pretrain.devices: expected one or mirrored, got workers; tfrec-vis is one process: "
+            "run pipelines/pretrain_workers.py in each (docs/devices.md)"
+        )
 
     def make(out: Path) -> None:
         # Many trainings one after the other must not pile up their graphs.
