@@ -36,8 +36,8 @@ def rows(encoder: str = "swin_micro", micro_batch: int = MICRO_BATCH) -> list[di
             f"({many['pictures']:,} pictures of {SIZE} px, {encoder}, micro_batch {micro_batch}), "
             f"by that of {FEW} ({few['pictures']:,})",
             "target": "< 1.1",
-            "measured": f"{growth:.3f} ({many['peak_mb']:,.0f} and {few['peak_mb']:,.0f} MB, before "
-            f"the step {many['before_mb']:,.0f}; {many['seconds']:.0f} and "
+            "measured": f"{growth:.3f} ({many['peak_mb']:,.0f} and {few['peak_mb']:,.0f} MB, "
+            f"before the step {many['before_mb']:,.0f}; {many['seconds']:.0f} and "
             f"{few['seconds']:.0f} s)",
             "holds": growth < GROWTH,
         },
