@@ -108,6 +108,18 @@ def test_two_processes_are_one_with_the_joint_batch(prepared_shop, tmp_path, cas
     assert_equal(tmp_path, case, "workers0", "workers1")
 
 
+@pytest.mark.slow
+def test_each_replica_draws_its_dropout_twice(prepared_shop, tmp_path):
+    """In one part: the masks of the second pass are those of the first, and of no caching."""
+    found = []
+    for case in ("dropout", "dropout_cached"):
+        finish([start(prepared_shop, tmp_path, case, "mirrored2")])
+        steps = np.load(tmp_path / f"{case}-mirrored2.npz")
+        found.append([steps[name] for name in steps if name.startswith("change")])
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+
+
 def trained(folder, name):
     return list(np.load(folder / f"{name}.npz").values())
 
