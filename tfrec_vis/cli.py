@@ -103,6 +103,7 @@ def _run(
     until: str | None = None,
     force: str | None = None,
     preparation: PrepareOptions | None = None,
+    add_only: bool = False,
 ) -> None:
     from tfrec_vis.data import PreparedDataError
     from tfrec_vis.recipes import load_recipe
@@ -112,7 +113,7 @@ def _run(
     folder = work or Path("runs") / loaded.name
     try:
         with locked(folder):
-            run_recipe(loaded, folder, only, until, force, preparation)
+            run_recipe(loaded, folder, only, until, force, preparation, add_only)
     except PreparedDataError as error:
         raise InputError(str(error)) from error
 
@@ -185,9 +186,17 @@ def pretrain(recipe: RecipeFile, work: Work = None, settings: Settings = None) -
 
 
 @app.command()
-def embed(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+def embed(
+    recipe: RecipeFile,
+    work: Work = None,
+    settings: Settings = None,
+    only_new: Annotated[
+        bool,
+        typer.Option("--only-new", help="Encode only items that have no vector yet."),
+    ] = False,
+) -> None:
     """One vector and one cluster id per item."""
-    _run(recipe, work, settings, only="embed")
+    _run(recipe, work, settings, only="embed", add_only=only_new)
 
 
 @app.command()

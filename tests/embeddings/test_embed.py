@@ -12,7 +12,7 @@ import tf_keras as keras
 from tfrec_vis import metrics
 from tfrec_vis.data import decode_letterboxed, read_items, read_manifest
 from tfrec_vis.embeddings import EmbedSettings, embed_features, pretraining_items
-from tfrec_vis.embeddings.embed import encode_items, weights_fingerprint
+from tfrec_vis.embeddings.encode import encode_items, weights_fingerprint
 from tfrec_vis.errors import InputError
 
 SETTINGS = EmbedSettings(clusters=7)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tfrec_vis.data import read_items, read_manifest
 from tfrec_vis.embeddings import Embeddings, EmbedSettings, embed_features, nearest, photo_vector
-from tfrec_vis.embeddings.embed import encode_items
+from tfrec_vis.embeddings.encode import encode_items
 from tfrec_vis.errors import InputError
 
 
