@@ -14,7 +14,6 @@ from tfrec_vis.encoders import registry
 from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining import PretrainSettings, load, train
 from tfrec_vis.pretraining.callbacks import Curves, _print
-from tfrec_vis.pretraining.courier import _MEASURES
 
 training = importlib.import_module("tfrec_vis.pretraining.train")
 
@@ -28,6 +27,14 @@ SETTINGS = PretrainSettings(
     micro_batch=None,
     learning_rate=1e-2,
     checkpoint_seconds=0,
+)
+MEASURES = (
+    "loss",
+    "page_view_contrast",
+    "click_sequence_contrast",
+    "attention_entropy",
+    "mean_pairwise_cosine",
+    "effective_rank",
 )
 STEPS = 5  # in an epoch of the small shop
 
@@ -137,7 +144,7 @@ def test_killed_while_saving_the_model(prepared_shop, unbroken, tmp_path, monkey
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Courier, "save", killed)
+        patch.setattr(training.PretrainingModel, "save", killed)
         with pytest.raises(Killed):
             train(prepared_shop, tmp_path / "out", SETTINGS, tmp_path / "logs")
     model = train(prepared_shop, tmp_path / "out", SETTINGS, tmp_path / "logs")
@@ -161,7 +168,7 @@ def test_settings_that_cannot_work(prepared_shop, tmp_path, change, message):
 
 
 def test_progress_fits_a_terminal(capsys):
-    measures = {name: 12.34567 for name in _MEASURES}
+    measures = {name: 12.34567 for name in MEASURES}
     _print("epoch 12 step 1234567", measures)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and max(map(len, lines)) <= 100

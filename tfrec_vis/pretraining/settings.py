@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfrec_vis.errors import InputError, check_ranges
+from tfrec_vis.pretraining.names import ABLATIONS, METHODS, UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,9 @@ class PretrainSettings:
     """The recipe's ``pretrain`` section.
 
     Attributes:
-        method: "courier".
+        method: "courier"; the embedding that is judged and exported.
+        compare: names of further methods, of ablations, "random" or "imagenet", trained (or just
+            embedded) with the same encoder, data and budget.
         encoder: a name of ``encoders.names()``.
         weights: "auto" (ImageNet's where the encoder has them, else random), "random",
             "imagenet", or a weights file.
@@ -36,6 +39,7 @@ class PretrainSettings:
     """
 
     method: str = "courier"
+    compare: tuple[str, ...] = ()
     encoder: str = "efficientnet_lite0"
     weights: str = "auto"
     image_size: int | None = None
@@ -66,6 +70,15 @@ class PretrainSettings:
             if getattr(self, name) not in known:
                 listed = ", ".join(str(choice) for choice in known)
                 raise InputError(f"pretrain.{name}: expected {listed}, got {getattr(self, name)!r}")
+        object.__setattr__(self, "compare", tuple(self.compare))
+        others = [n for n in (*METHODS, *ABLATIONS, *UNTRAINED) if n != self.method]
+        for name in self.compare:
+            if name not in others:
+                raise InputError(
+                    f"pretrain.compare: unknown name {name!r}; known: {', '.join(others)}"
+                )
+        if len(set(self.compare)) < len(self.compare):
+            raise InputError("pretrain.compare: a name is there twice")
 
 
 _RANGES = {
@@ -81,7 +94,7 @@ _RANGES = {
     "checkpoint_seconds": (0, 1e9),
 }
 _CHOICES = {
-    "method": ("courier",),
+    "method": METHODS,
     "schedule": ("constant", "cosine"),
     "mixed_precision": (None, "mixed_bfloat16", "mixed_float16"),
 }

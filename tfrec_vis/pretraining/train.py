@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfrec_vis import encoders
 from tfrec_vis.data import decode_letterboxed, pages, read_items, read_manifest
 from tfrec_vis.data.items import read_pictures
 from tfrec_vis.data.pages import batch_count
 from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining.callbacks import Checkpoints, Curves
-from tfrec_vis.pretraining.courier import Courier
+from tfrec_vis.pretraining.methods import build_model
+from tfrec_vis.pretraining.model import PretrainingModel
 from tfrec_vis.pretraining.settings import PretrainSettings
 
 _MODEL = "model.keras"
@@ -23,21 +23,9 @@ _SAMPLE = 4096
 """Items whose features start the output layer."""
 
 
-def build_encoder(settings: PretrainSettings) -> keras.Model:
-    """The encoder before pre-training."""
-    try:
-        known = encoders.weight_sets(settings.encoder)
-        weights = settings.weights if settings.weights != "random" else None
-        if weights == "auto":
-            weights = "imagenet" if "imagenet" in known else None
-        return encoders.get(settings.encoder, weights, settings.freeze_bn)
-    except ValueError as error:
-        raise InputError(f"pretrain.encoder, pretrain.weights: {error}") from error
-
-
 def train(
     prepared: str | Path, out: str | Path, settings: PretrainSettings, logs: str | Path
-) -> Courier:
+) -> PretrainingModel:
     """Trains, or goes on with an interrupted training of the same settings.
 
     Args:
@@ -53,19 +41,7 @@ def train(
         InputError: settings that cannot work.
     """
     out = Path(out)
-    keras.utils.set_random_seed(settings.seed)
-    keras.mixed_precision.set_global_policy(settings.mixed_precision or "float32")
-    try:
-        model = Courier(
-            build_encoder(settings),
-            settings.embedding_dim,
-            settings.num_heads,
-            settings.project_values,
-            settings.temperature,
-            settings.micro_batch,
-        )
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
+    model = build_model(settings)
     records = read_manifest(prepared)["splits"]["pretrain"]["records"]
     if not records:
         raise InputError(f"{prepared}: no page view before the first cut; raise prepare.splits")
@@ -105,12 +81,14 @@ def train(
     return model
 
 
-def load(folder: str | Path) -> Courier:
+def load(folder: str | Path) -> PretrainingModel:
     """The model that ``train`` saved in ``folder``."""
     return keras.models.load_model(Path(folder) / _MODEL, compile=False)
 
 
-def _start_output_layer(model: Courier, prepared: str | Path, settings: PretrainSettings) -> None:
+def _start_output_layer(
+    model: PretrainingModel, prepared: str | Path, settings: PretrainSettings
+) -> None:
     manifest = read_manifest(prepared)
     catalogue = read_items(prepared, pictures=False)
     early = np.flatnonzero(

@@ -27,8 +27,15 @@ from tfrec_vis.evaluation import (
 )
 from tfrec_vis.prepare import prepare
 from tfrec_vis.prepare.options import PrepareOptions
-from tfrec_vis.pretraining import load, train
-from tfrec_vis.pretraining.train import build_encoder
+from tfrec_vis.pretraining import (
+    ABLATIONS,
+    UNTRAINED,
+    PretrainSettings,
+    build_encoder,
+    load,
+    settings_of,
+    train,
+)
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.sources.files import identity
 from tfrec_vis.workflow.encoded import Encoded, print_summary
@@ -53,20 +60,17 @@ def build_stages(
         guard=lambda: None if options.append else keep_appended(work / "prepared"),
     )
     run = recipe.pretrain
-    pretrained = Stage(
-        "pretrain",
-        work / "pretrain" / run.method,
-        {**asdict(replace(run, checkpoint_seconds=0)), "weights": _weights_identity(run.weights)},
-        [prepared],
-        lambda out: _pretrain(recipe, prepared.folder, out, work / "logs" / run.method),
-        resumable=True,
-    )
-    embeddings = _embed_stages(recipe, work, prepared, pretrained)
+    trained = {
+        name: _pretrain_stage(name, settings_of(name, run), work, prepared)
+        for name in (run.method, *run.compare)
+        if name not in UNTRAINED
+    }
+    embeddings = _embed_stages(recipe, work, prepared, trained)
     evaluated = Stage(
         "evaluate",
         work / "evaluation",
         [asdict(recipe.evaluate), _truth_identity(recipe)],
-        [prepared, pretrained, *embeddings],
+        [prepared, *trained.values(), *embeddings],
         lambda out: _evaluate(recipe, prepared.folder, embeddings, out),
         resumable=True,
     )
@@ -75,10 +79,27 @@ def build_stages(
         "export",
         work / "exported",
         str(models.resolve()),
-        [prepared, pretrained, *embeddings, evaluated],
+        [prepared, *trained.values(), *embeddings, evaluated],
         lambda out: export_models(work, run.method, models, out),
     )
-    return [prepared, pretrained, *embeddings, evaluated, exported]
+    return [prepared, *trained.values(), *embeddings, evaluated, exported]
+
+
+def _pretrain_stage(name: str, run: PretrainSettings, work: Path, prepared: Stage) -> Stage:
+    """One pre-training, kept in pretrain/NAME."""
+
+    def make(out: Path) -> None:
+        train(prepared.folder, out, run, work / "logs" / name)
+        (out / "settings.json").write_text(json.dumps(asdict(run), indent=1))
+
+    return Stage(
+        "pretrain",
+        work / "pretrain" / name,
+        {**asdict(replace(run, checkpoint_seconds=0)), "weights": _weights_identity(run.weights)},
+        [prepared],
+        make,
+        resumable=True,
+    )
 
 
 def write_report(work: Path, stages: Sequence[Stage]) -> None:
@@ -93,9 +114,9 @@ def write_report(work: Path, stages: Sequence[Stage]) -> None:
         "seconds": seconds,
         "peak_memory_mb": max(stage.peak_memory_mb for stage in stages),
     }
-    recipe_of = {stage.name: stage for stage in stages}
-    prepared = recipe_of["prepare"].folder
-    method = recipe_of["pretrain"].folder
+    prepared = next(stage for stage in stages if stage.name == "prepare").folder
+    # The recipe's own method comes before those it is compared with.
+    method = next(stage for stage in stages if stage.name == "pretrain").folder
     vectors = read_vectors(work / "embeddings" / method.name, prepared, "courier").vectors
     image_size = json.loads((method / "settings.json").read_text())["image_size"]
     gallery = choose_pictures(prepared, vectors, load(method), image_size, method.name)
@@ -127,13 +148,10 @@ def _counts(numbers: dict[str, Any]) -> str:
     )
 
 
-def _pretrain(recipe: Recipe, prepared: Path, out: Path, logs: Path) -> None:
-    train(prepared, out, recipe.pretrain, logs)
-    (out / "settings.json").write_text(json.dumps(asdict(recipe.pretrain), indent=1))
-
-
-def _embed_stages(recipe: Recipe, work: Path, prepared: Stage, pretrained: Stage) -> list[Stage]:
-    """The pre-trained embedding, that of the encoder before, and those from elsewhere."""
+def _embed_stages(
+    recipe: Recipe, work: Path, prepared: Stage, trained: dict[str, Stage]
+) -> list[Stage]:
+    """The pre-trained embeddings, those of encoders before, and those from elsewhere."""
     run, settings = recipe.pretrain, recipe.embed
 
     def stage(name: str, inputs: Any, needs: list[Stage], make: Callable[[Path], None]) -> Stage:
@@ -151,15 +169,21 @@ def _embed_stages(recipe: Recipe, work: Path, prepared: Stage, pretrained: Stage
         made.write(out)
         print_summary(made)
 
-    stages = [
-        stage(run.method, None, [prepared, pretrained], encoded(lambda: load(pretrained.folder))),
-        stage(
-            baseline_name(recipe),
-            [run.encoder, _weights_identity(run.weights), run.image_size, run.seed],
+    def untrained(name: str) -> Stage:
+        before = settings_of(name, run) if name in UNTRAINED else run
+        return stage(
+            name,
+            [run.encoder, _weights_identity(before.weights), run.image_size, run.seed],
             [prepared],
-            encoded(lambda: _seeded_encoder(recipe)),
-        ),
-    ]
+            encoded(lambda: build_encoder(before)),
+        )
+
+    def pretrained(name: str, made: Stage) -> Stage:
+        return stage(name, None, [prepared, made], encoded(lambda: load(made.folder)))
+
+    stages = [pretrained(name, made) for name, made in trained.items()]
+    before = dict.fromkeys((baseline_name(recipe), *run.compare))
+    stages += [untrained(name) for name in before if name not in trained]
     others = dict(settings.external)
     if recipe.evaluate.truth is not None:
         others["truth"] = str(Truth(recipe.evaluate.truth).embedding)
@@ -186,13 +210,6 @@ def baseline_name(recipe: Recipe) -> str:
     return weights if weights in ("imagenet", "random") else "initial"
 
 
-def _seeded_encoder(recipe: Recipe) -> Any:
-    import tf_keras as keras
-
-    keras.utils.set_random_seed(recipe.pretrain.seed)
-    return build_encoder(recipe.pretrain)
-
-
 def read_vectors(folder: Path, prepared: Path, role: str) -> Vectors:
     """An embedding by ``item_index``."""
     stored = Embeddings.read(folder)
@@ -207,7 +224,8 @@ def read_vectors(folder: Path, prepared: Path, role: str) -> Vectors:
 
 
 def _evaluate(recipe: Recipe, prepared: Path, embeddings: Sequence[Stage], out: Path) -> None:
-    roles = {recipe.pretrain.method: "courier", "truth": "oracle"}
+    roles = {name: "ablation" for name in ABLATIONS}
+    roles |= {recipe.pretrain.method: "courier", "truth": "oracle"}
     compared = []
     for stage in embeddings:
         role = roles.get(stage.folder.name, "baseline")

@@ -1,0 +1,185 @@
+"""What the pre-training models share: encoding, the optimizer step, measures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tfrec_vis.pretraining.diagnostics import effective_rank, mean_pairwise_cosine
+from tfrec_vis.pretraining.gradient_cache import encode_in_parts, gradients_in_parts
+
+# The steps are graph code as they stand; without do_not_convert AutoGraph would go through all
+# of tf_keras underneath them, which takes far longer than tracing.
+Batch = dict[str, tf.Tensor]
+_ALARMS = ("mean_pairwise_cosine", "effective_rank")
+
+
+class PretrainingModel(keras.Model):
+    """Base of the methods: an encoder under a loss over the distinct pictures of a batch.
+
+        Emb = Dense(encoder(picture))
+
+    over batches of ``data.pages``. Each distinct picture of a batch (each view of it, where a
+    method makes several) is encoded once. With ``micro_batch`` the encoder holds that many
+    pictures at once: the embeddings are computed first without keeping activations, the loss
+    gives their gradients, and a second pass brings these to the weights; the gradient is the
+    same.
+
+    As a Keras model: ``fit`` and ``evaluate`` take batches of pages, a call and ``predict``
+    take pictures [n, h, w, 3] and give embeddings [n, embedding_dim], not normalised.
+
+    A method gives ``measure``, names what it returns besides the alarms in ``measures``, and may
+    have layers of its own (its head) and make other ``pictures`` of a batch.
+
+    Args:
+        encoder: pictures [n, h, w, 3] in 0..255 -> features [n, k], e.g. ``encoders.get(...)``.
+        embedding_dim: d.
+        micro_batch: pictures encoded at once in training; None: all of the batch.
+
+    Source: gradient caching: Gao et al. (arXiv 2101.06983).
+    """
+
+    measures: tuple[str, ...] = ("loss",)
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        embedding_dim: int = 256,
+        micro_batch: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.embedding_dim = embedding_dim
+        self.micro_batch = micro_batch
+        # Embeddings stay float32 under mixed precision: they are small and are compared.
+        self.output_layer = keras.layers.Dense(embedding_dim, name="embedding", dtype="float32")
+        self.output_layer.build(encoder.output_shape)
+        names = dict.fromkeys((*self.measures, *_ALARMS))
+        self._means = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def measure(self, embeddings: tf.Tensor, batch: Batch, training: bool) -> Batch:
+        """The method's loss.
+
+        Args:
+            embeddings: [n, d], of what ``pictures`` gave for this batch.
+            batch: of ``data.pages``.
+            training: whether a training step asks.
+
+        Returns:
+            Scalars by the names of ``measures``; the optimizer follows ``loss``.
+        """
+        raise NotImplementedError
+
+    def pictures(self, batch: Batch, training: bool) -> tf.Tensor:
+        """The pictures of a batch that are encoded: [n, h, w, 3]."""
+        return batch["image"]
+
+    def start_from(self, features: np.ndarray) -> None:
+        """Starts the output layer as the principal components of the encoder's features.
+
+            W = V / s,   b = -mean(F) W,   s^2 = the mean of |(F - mean(F)) V|^2
+
+        with V the first d right singular vectors of F - mean(F). The embeddings then begin
+        centred, of length about 1, with the geometry of the trained encoder, and attention
+        begins even. From a random layer over uncentred features (their mean cosine is far above
+        0) the quickest way down for the contrast is to collapse.
+
+        Args:
+            features: float32 [n, k], the encoder's features of a sample of items.
+
+        Raises:
+            ValueError: n or k is smaller than d.
+        """
+        if min(features.shape) < self.embedding_dim:
+            raise ValueError(
+                f"expected features of at least {self.embedding_dim} items and columns for "
+                f"embedding_dim={self.embedding_dim}, got {features.shape}"
+            )
+        mean = features.mean(axis=0)
+        components = np.linalg.svd(features - mean, full_matrices=False)[2][: self.embedding_dim]
+        # The sign of a component is arbitrary: make its largest entry positive.
+        largest = np.abs(components).argmax(axis=1)
+        components *= np.sign(components[np.arange(len(components)), largest])[:, None]
+        components /= np.sqrt(np.square((features - mean) @ components.T).sum(axis=1).mean())
+        self.output_layer.set_weights([components.T, -components @ mean])
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The losses and the collapse alarms."""
+        return list(self._means.values())
+
+    def call(self, pictures: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Embeds pictures [n, h, w, 3] in 0..255 -> float32 [n, embedding_dim]."""
+        return self.output_layer(self.encoder(pictures, training=training))
+
+    @tf.autograph.experimental.do_not_convert
+    def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """One optimizer step on a batch of pages."""
+        pictures = self.pictures(batch, training=True)
+        scaled = getattr(self.optimizer, "get_scaled_loss", lambda value: value)
+        body = self.encoder.trainable_variables + self.output_layer.trainable_variables
+        of_body = {id(variable) for variable in body}
+        head = [v for v in self.trainable_variables if id(v) not in of_body]
+        if self.micro_batch is None:
+            with tf.GradientTape() as tape:
+                embeddings = self(pictures, training=True)
+                measures = self.measure(embeddings, batch, training=True)
+                loss = scaled(measures["loss"])
+            gradients = tape.gradient(loss, body + head)
+        else:
+            embeddings = encode_in_parts(self, pictures, self.micro_batch, self.embedding_dim)
+            with tf.GradientTape() as tape:
+                tape.watch(embeddings)
+                measures = self.measure(embeddings, batch, training=True)
+                loss = scaled(measures["loss"])
+            outer, *head_gradients = tape.gradient(
+                loss, [embeddings, *head], unconnected_gradients="zero"
+            )
+            gradients = gradients_in_parts(self, pictures, self.micro_batch, body, outer)
+            gradients += head_gradients
+        if hasattr(self.optimizer, "get_unscaled_gradients"):
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
+        self.optimizer.apply_gradients(zip(gradients, body + head, strict=True))
+        return self._update(measures, embeddings)
+
+    @tf.autograph.experimental.do_not_convert
+    def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Losses and alarms of a batch of pages."""
+        pictures = self.pictures(batch, training=False)
+        part = self.micro_batch or tf.shape(pictures)[0]
+        embeddings = encode_in_parts(self, pictures, part, self.embedding_dim, training=False)
+        return self._update(self.measure(embeddings, batch, training=False), embeddings)
+
+    @tf.autograph.experimental.do_not_convert
+    def predict_step(self, pictures: tf.Tensor) -> tf.Tensor:
+        """Embeddings of a batch of pictures."""
+        return super().predict_step(pictures)
+
+    def _update(self, measures: Batch, embeddings: tf.Tensor) -> dict[str, tf.Tensor]:
+        detached = tf.stop_gradient(embeddings)
+        alarms = {
+            "mean_pairwise_cosine": mean_pairwise_cosine(detached),
+            "effective_rank": effective_rank(detached),
+        }
+        for name, value in (alarms | measures).items():
+            self._means[name].update_state(value)
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "embedding_dim": self.embedding_dim,
+            "micro_batch": self.micro_batch,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> PretrainingModel:
+        """The model that ``get_config`` describes, with new weights."""
+        encoder = keras.saving.deserialize_keras_object(config["encoder"], custom_objects)
+        return cls(**{**config, "encoder": encoder})
