@@ -16,7 +16,7 @@ from tfrec_vis.data import read_items
 from tfrec_vis.embeddings import Embeddings, assign_clusters, assign_codes
 from tfrec_vis.embeddings.encode import encode_items
 from tfrec_vis.errors import InputError
-from tfrec_vis.pretraining import Courier, load
+from tfrec_vis.pretraining import Courier, PretrainSettings, load
 from tfrec_vis.recipes import load_recipe
 from tfrec_vis.workflow import PrepareOptions, run_recipe, stages
 
@@ -63,8 +63,8 @@ class Shop:
         recipe = load_recipe(self.folder / "recipe.yaml", settings)
         run_recipe(recipe, self.work, **options)
 
-    def append(self) -> None:
-        self.write(slice(-NEW, None))
+    def append(self, items: slice) -> None:
+        self.write(items)
         self.run(only="prepare", preparation=PrepareOptions(append=True))
 
     def embed(self, *settings: str) -> None:
@@ -83,15 +83,19 @@ def replace_training(patch: pytest.MonkeyPatch) -> None:
         model(np.zeros([1, 32, 32, 3], np.uint8))
         model.save(out / "model.keras")
 
+    def build_encoder(settings: PretrainSettings) -> keras.Model:
+        keras.utils.set_random_seed(settings.seed)
+        return encoder()
+
     patch.setattr(stages, "train", train)
-    patch.setattr(stages, "build_encoder", lambda settings: encoder())
+    patch.setattr(stages, "build_encoder", build_encoder)
     patch.setattr(tfrec_vis.workflow.run, "_make_deterministic", lambda: None)
     patch.setattr(tfrec_vis.workflow.run, "check_fits", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
 def saved(simulated_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a shop of which all stages up to ``embed`` are done; the encoder is untrained."""
+    """A shop that was embedded, with an untrained encoder, and to which a day was added since."""
     folder = tmp_path_factory.mktemp("only_new")
     shutil.copytree(simulated_shop, folder / "now/shop")
     shop = Shop(folder / "now")
@@ -99,6 +103,7 @@ def saved(simulated_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with pytest.MonkeyPatch.context() as patch:
         replace_training(patch)
         shop.run(until="embed")
+        shop.append(slice(-NEW, None))
     return Path(shutil.copytree(folder / "now", folder / "saved"))
 
 
@@ -118,8 +123,6 @@ def test_new_items_get_the_vectors_of_a_full_encode(
     before = {name: shop.read(name) for name in NAMES}
     fitted = {n: [(shop.work / "embeddings" / n / f).read_bytes() for f in FITTED] for n in NAMES}
     trained = (shop.work / "pretrain/courier/model.keras").read_bytes()
-    shop.append()
-    capsys.readouterr()
     shop.embed()
     out = capsys.readouterr().out
     assert out.count(f"  {NEW} of 60 items are new\n") == 2
@@ -154,7 +157,6 @@ def test_new_items_get_the_vectors_of_a_full_encode(
 def test_later_commands_neither_redo_nor_skip(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shop.append()
     with pytest.raises(InputError, match="pretrain/courier: not there yet, or made with other"):
         shop.run(only="embed")
     shop.embed()
@@ -181,9 +183,7 @@ def test_days_can_be_skipped_and_an_interruption_taken_up(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = shop.read("courier")
-    shop.append()
-    shop.write(slice(-2, None))
-    shop.run(only="prepare", preparation=PrepareOptions(append=True))
+    shop.append(slice(-2, None))
 
     class Killed(BaseException):
         pass
@@ -210,9 +210,6 @@ def refused(shop: Shop, message: str, *settings: str) -> None:
 
 
 def test_what_does_not_go_together_is_refused(shop: Shop) -> None:
-    shop.write(slice(-NEW, None))
-    refused(shop, "prepared: not there yet, or made with other settings; run `tfrec-vis prepare")
-    shop.append()
     other = "not there, or made with other settings; --only-new adds to what"
     refused(shop, f"courier: {other}", "embed.clusters=6")
     refused(shop, f"courier: {other}", "pretrain.epochs=9")
@@ -233,3 +230,5 @@ def test_what_does_not_go_together_is_refused(shop: Shop) -> None:
     keras.utils.set_random_seed(5)
     shop.run(until="pretrain")
     refused(shop, "courier: made by another encoder")
+    shop.write(slice(-2, None))
+    refused(shop, "prepared: not there yet, or made with other settings; run `tfrec-vis prepare")
