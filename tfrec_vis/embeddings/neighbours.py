@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,6 @@ from tfrec_vis.embeddings.store import Embeddings
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.images import shrink_image
 from tfrec_vis.prepare.validate import Reject
-
-_CLOSE = 1e-5
-"""Cosines in float32 that differ by less may be equal."""
 
 
 def nearest(
@@ -44,42 +40,29 @@ def nearest(
         >>> rows.tolist(), cosines.tolist()
         ([2, 1], [0.6000000238418579, 0.0])
     """
+    import faiss
+
     queries = np.ascontiguousarray(np.atleast_2d(query), np.float32)
-    vectors = np.ascontiguousarray(vectors, np.float32)
     left = int(leave_out is not None)
     out = np.broadcast_to(-1 if leave_out is None else leave_out, len(queries))
     most = min(count, len(vectors) - left)
     shape = queries.shape[:1] if query.ndim > 1 else ()
     if most <= 0 or not len(queries):
         return np.empty([*shape, 0], np.int64), np.empty([*shape, 0], np.float32)
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    _, found = faiss.knn(queries, vectors, most + left, faiss.METRIC_INNER_PRODUCT)
     pairs = [
-        _ranked(vectors, one, candidates[candidates != itself], most)
-        for one, candidates, itself in zip(
-            queries, _candidates(vectors, queries, most, left), out, strict=True
-        )
+        _ranked(vectors, one, np.sort(near[near != itself]), most)
+        for one, near, itself in zip(queries, found, out, strict=True)
     ]
     rows, scores = (np.stack(part) for part in zip(*pairs, strict=True))
     return (rows, scores) if shape else (rows[0], scores[0])
 
 
-def _candidates(
-    vectors: np.ndarray, queries: np.ndarray, most: int, left: int
-) -> Iterator[np.ndarray]:
-    """For each query all rows that may be among its nearest: of equal ones faiss takes any."""
-    import faiss
-
-    found = min(most + left + 1, len(vectors))
-    scores, rows = faiss.knn(queries, vectors, found, faiss.METRIC_INNER_PRODUCT)
-    for query, near, score in zip(queries, rows, scores, strict=True):
-        least = score[most + left - 1] - _CLOSE
-        if found < len(vectors) and score[-1] >= least:
-            near = np.flatnonzero(vectors @ query >= least)
-        yield np.sort(near)
-
-
 def _ranked(
     vectors: np.ndarray, query: np.ndarray, rows: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """The best of ``rows`` by cosines that are the same for the same vector, wherever it is."""
     exact = np.einsum("nd,d->n", vectors[rows].astype(np.float64), query.astype(np.float64))
     scores = exact.astype(np.float32)
     order = np.argsort(-scores, kind="stable")[:most]
