@@ -7,8 +7,22 @@ import math
 import numpy as np
 
 
-def contrast_by_loop(candidates, anchors, is_anchor, is_candidate, item_index, temperature):
-    """Mean over anchors of the negative log of the positive's softmax share."""
+def contrast_by_loop(
+    candidates,
+    anchors,
+    is_anchor,
+    is_candidate,
+    item_index,
+    temperature,
+    *,
+    mask_same_item=True,
+    log_q=None,
+    bank=(),
+):
+    """Mean over anchors of the negative log of the positive's softmax share.
+
+    `bank` holds (embedding, item, whether valid, log_q) of each further candidate.
+    """
 
     def cosine(a, b):
         return float(np.dot(a, b) / math.sqrt(np.dot(a, a)) / math.sqrt(np.dot(b, b)))
@@ -18,15 +32,20 @@ def contrast_by_loop(candidates, anchors, is_anchor, is_candidate, item_index, t
     for a in range(len(anchors)):
         if not is_anchor[a]:
             continue
-        others = [
-            c
-            for c in range(len(candidates))
-            if c != a and is_candidate[c] and item_index[c] != item_index[a]
-        ]
-        logits = {c: cosine(anchors[a], candidates[c]) / temperature for c in [a, *others]}
-        largest = max(logits.values())
-        total = sum(math.exp(value - largest) for value in logits.values())
-        losses.append(largest + math.log(total) - logits[a])
+        own = cosine(anchors[a], candidates[a]) / temperature
+        own -= 0 if log_q is None else float(log_q[a])
+        logits = [own]
+        for c in range(len(candidates)):
+            same = mask_same_item and item_index[c] == item_index[a]
+            if c != a and is_candidate[c] and not same:
+                logit = cosine(anchors[a], candidates[c]) / temperature
+                logits.append(logit - (0 if log_q is None else float(log_q[c])))
+        for embedding, item, valid, its_log_q in bank:
+            if valid and not (mask_same_item and item == item_index[a]):
+                logits.append(cosine(anchors[a], embedding) / temperature - its_log_q)
+        largest = max(logits)
+        total = sum(math.exp(value - largest) for value in logits)
+        losses.append(largest + math.log(total) - own)
     return sum(losses) / len(losses) if losses else 0.0
 
 

@@ -16,7 +16,7 @@ ORDER = (
     "metrics evaluation serving recipes workflow cli"
 ).split()
 FOR_ALL = {"layers", "losses", "metrics", "data"}
-LEAVES = {"errors", "_keras_version"}
+LEAVES = {"errors", "_keras_version", "_replicas"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tfrec_vis.layers.reconstruction import Reconstruction
+
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
-class IntentionReconstruction(keras.layers.Layer):
+class IntentionReconstruction(Reconstruction):
     """Rebuilds each shown item's embedding from the clicks, by cross-attention.
 
     Every query attends to the user's valid clicks, head by head, and is replaced by the
@@ -65,44 +67,9 @@ class IntentionReconstruction(keras.layers.Layer):
             self.output_projection = dense("output")
         super().build(query_shape)
 
-    def call(
-        self,
-        query: tf.Tensor,
-        history: tf.Tensor,
-        history_mask: tf.Tensor,
-        return_attention_scores: bool = False,
-    ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
-        """Reconstructs the queries.
-
-        Args:
-            query: [batch, shown, d], embeddings of the shown items.
-            history: [batch, clicks, d], embeddings of the clicked items.
-            history_mask: bool [batch, clicks], True where there is a click. Padding has no
-                influence whatever it holds.
-            return_attention_scores: also return the attention weights.
-
-        Returns:
-            [batch, shown, d], zeros where the user has no valid click; with
-            ``return_attention_scores`` also [batch, heads, shown, clicks].
-
-        Raises:
-            ValueError: a rank is wrong.
-        """
-        # Keras converts and casts the first argument only.
-        query, history_mask = tf.convert_to_tensor(query), tf.convert_to_tensor(history_mask)
-        history = tf.cast(history, query.dtype)
-        for name, tensor, rank, axes in (
-            ("query", query, 3, "[batch, shown, d]"),
-            ("history", history, 3, "[batch, clicks, d]"),
-            ("history_mask", history_mask, 2, "[batch, clicks]"),
-        ):
-            if tensor.shape.rank not in (None, rank):
-                raise ValueError(
-                    f"expected {name} of rank {rank} {axes}, "
-                    f"got rank {tensor.shape.rank} (shape {tuple(tensor.shape)})"
-                )
-        mask = tf.cast(history_mask, tf.bool)
-        history = tf.where(mask[..., tf.newaxis], history, tf.zeros_like(history))
+    def _reconstruct(
+        self, query: tf.Tensor, history: tf.Tensor, mask: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         scores = self._attention(query, history, mask)
         if self.project_values:
             values = self._split_heads(self.value_projection(history))
@@ -114,7 +81,7 @@ class IntentionReconstruction(keras.layers.Layer):
         else:
             weights = tf.reduce_mean(scores, axis=1)
             result = tf.einsum("bsc,bcd->bsd", tf.cast(weights, history.dtype), history)
-        return (result, scores) if return_attention_scores else result
+        return result, scores
 
     def _attention(self, query: tf.Tensor, history: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """Weights [batch, heads, shown, clicks]; rows without a click are zeros."""

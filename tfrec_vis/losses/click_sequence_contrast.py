@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tf_keras as keras
 
-from tfrec_vis.losses.contrast import Contrast
+from tfrec_vis.losses.contrast import Bank, Contrast
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
@@ -19,6 +19,8 @@ class ClickSequenceContrast(Contrast):
 
     Args:
         temperature: tau.
+        chunk_size: anchors whose similarities are held at once; None: all.
+        mask_same_item, mask_padding, empty: see ``help(tv.losses.contrast.Contrast)``.
 
     Example:
         >>> import tensorflow as tf, tfrec_vis as tv
@@ -28,7 +30,7 @@ class ClickSequenceContrast(Contrast):
 
     Source: COURIER (arXiv 2306.05001), user click sequence loss; the temperature is that of
     the page-view loss, as the equations say (the released code multiplies where it should
-    divide).
+    divide: that is ``temperature=20``).
     """
 
     def __call__(
@@ -37,17 +39,41 @@ class ClickSequenceContrast(Contrast):
         reconstruction: tf.Tensor,
         valid: tf.Tensor,
         item_index: tf.Tensor,
+        *,
+        temperature: tf.Tensor | None = None,
+        log_q: tf.Tensor | None = None,
+        bank: Bank | None = None,
+        across_replicas: bool = True,
     ) -> tf.Tensor:
         """Computes the loss; gradients flow to both embeddings and reconstructions.
 
         Args:
-            newest_embedding: [b, d], the newest click of each user of the (global) batch.
+            newest_embedding: [b, d], the newest click of each user of the batch.
             reconstruction: [b, d], the same click rebuilt from that user's older clicks.
             valid: [b], true where the user has at least two distinct clicks.
             item_index: int [b], the newest click's item.
+            temperature: scalar, in place of tau.
+            log_q: [b], log of the probability of row i's item to be a candidate.
+            bank: (embedding [m, d], item_index [m], valid [m]), further negatives; with
+                ``log_q`` also its log_q [m].
+            across_replicas: contrast with the candidates of all replicas of a
+                ``tf.distribute`` strategy, and return this replica's share of the loss.
 
         Returns:
             Scalar, float32 (float64 for float64 input); 0 where no row is valid.
+
+        Raises:
+            ValueError: ``bank`` has too few or too many tensors.
         """
-        valid = tf.cast(valid, tf.bool)
-        return self._info_nce(newest_embedding, reconstruction, valid, valid, item_index)
+        valid = self._valid(valid)
+        return self._info_nce(
+            newest_embedding,
+            reconstruction,
+            valid,
+            valid,
+            item_index,
+            temperature=temperature,
+            log_q=log_q,
+            bank=bank,
+            across_replicas=across_replicas,
+        )

@@ -1,0 +1,71 @@
+"""What the reconstructions share: arguments, their checks, and the mask."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tf_keras as keras
+
+
+class Reconstruction(keras.layers.Layer):
+    """Base of the layers that rebuild shown items' embeddings from a user's clicks.
+
+    A subclass says ``_reconstruct``. All are called alike and can take each other's place.
+    """
+
+    def call(
+        self,
+        query: tf.Tensor,
+        history: tf.Tensor,
+        history_mask: tf.Tensor,
+        return_attention_scores: bool = False,
+    ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
+        """Reconstructs the queries.
+
+        Args:
+            query: [batch, shown, d], embeddings of the shown items.
+            history: [batch, clicks, d], embeddings of the clicked items, newest first.
+            history_mask: bool [batch, clicks], True where there is a click. Padding has no
+                influence whatever it holds.
+            return_attention_scores: also return the attention weights.
+
+        Returns:
+            [batch, shown, d], zeros where the user has no valid click; with
+            ``return_attention_scores`` also [batch, heads, shown, clicks].
+
+        Raises:
+            ValueError: a rank is wrong.
+        """
+        # Keras converts and casts the first argument only.
+        query, history_mask = tf.convert_to_tensor(query), tf.convert_to_tensor(history_mask)
+        history = tf.cast(history, query.dtype)
+        for name, tensor, rank, axes in (
+            ("query", query, 3, "[batch, shown, d]"),
+            ("history", history, 3, "[batch, clicks, d]"),
+            ("history_mask", history_mask, 2, "[batch, clicks]"),
+        ):
+            if tensor.shape.rank not in (None, rank):
+                raise ValueError(
+                    f"expected {name} of rank {rank} {axes}, "
+                    f"got rank {tensor.shape.rank} (shape {tuple(tensor.shape)})"
+                )
+        mask = tf.cast(history_mask, tf.bool)
+        history = tf.where(mask[..., tf.newaxis], history, tf.zeros_like(history))
+        result, scores = self._reconstruct(query, history, mask)
+        return (result, scores) if return_attention_scores else result
+
+    def _reconstruct(
+        self, query: tf.Tensor, history: tf.Tensor, mask: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Rebuilds the queries; also gives the weights [batch, heads, shown, clicks].
+
+        Args:
+            query: [batch, shown, d].
+            history: [batch, clicks, d], zeros where there is no click.
+            mask: bool [batch, clicks]. Without any click both results are zeros.
+        """
+        raise NotImplementedError
+
+
+def newest_of(candidates: tf.Tensor) -> tf.Tensor:
+    """The first True of the last axis alone; bool of the same shape."""
+    return candidates & (tf.cumsum(tf.cast(candidates, tf.int32), axis=-1) == 1)
