@@ -14,6 +14,7 @@ def mobilenet_v3_small() -> keras.Model:
     Source: Howard et al., Searching for MobileNetV3 (arXiv 1905.02244).
     """
     backbone = keras.applications.MobileNetV3Small(
-        input_shape=(None, None, 3), include_top=False, weights=None, pooling="avg"
+        input_shape=(None, None, 3), include_top=False, weights=None
     )
-    return keras.Model(backbone.input, backbone.output, name="mobilenet_v3_small")
+    features = keras.layers.GlobalAveragePooling2D(name="pooling", dtype="float32")(backbone.output)
+    return keras.Model(backbone.input, features, name="mobilenet_v3_small")
