@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfrec_vis.encoders.registry import get
+from tfrec_vis.encoders.registry import get, weight_sets
 from tfrec_vis.encoders.safetensors_file import read_safetensors
 from tfrec_vis.encoders.swin import PatchMerging
 from tfrec_vis.encoders.swin_block import SwinBlock
@@ -30,8 +30,8 @@ def convert_weights(source: str | Path, out: str | Path, encoder: str = "swin_ti
     """Writes a Keras weights file with the weights of a Swin of torchvision or timm.
 
     Features are then those of the PyTorch model (its pooled output before the classifier) for
-    sides that are multiples of 32 windows' patches, 224 pixels for ``swin_tiny``; elsewhere
-    PyTorch's windows also look at padding, which these do not.
+    pictures that whole windows cover in every stage: sides that are multiples of 224 pixels for
+    ``swin_tiny``. With other sides PyTorch's windows also look at padding, which these do not.
 
     Args:
         source: a state dict: .safetensors, or .pth in either of PyTorch's formats.
@@ -49,21 +49,28 @@ def convert_weights(source: str | Path, out: str | Path, encoder: str = "swin_ti
     if not out.parent.is_dir():
         raise InputError(f"{out}: no folder {out.parent}")
     try:
-        model = get(encoder)
+        weight_sets(encoder)
     except ValueError as error:
         raise InputError(f"--encoder: {error}") from error
-    if not any(isinstance(layer, SwinBlock) for layer in model.layers):
+    if not encoder.startswith("swin_"):
         raise InputError(f"--encoder: expected a Swin such as 'swin_tiny', got {encoder!r}")
     try:
-        _fill(model, _uniform_names(_read(source)))
+        state = _uniform_names(_read(source))
     except OSError as error:
         raise InputError(f"{source}: {error.strerror or error}") from error
     except ValueError as error:
-        raise InputError(
-            f"{error}" if str(source) in str(error) else f"{source}: {error}"
-        ) from error
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as beside:
-        written = Path(beside) / f"new{_SUFFIX}"
+        raise InputError(str(error)) from error
+    model = get(encoder)
+    try:
+        _fill(model, state)
+    except ValueError as error:
+        raise InputError(f"{source}: {error}") from error
+    try:
+        beside = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
+    except PermissionError as error:
+        raise InputError(f"{out}: {error.strerror}") from error
+    with beside as folder:
+        written = Path(folder) / f"new{_SUFFIX}"
         model.save_weights(str(written))
         os.replace(written, out)
 
