@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tfrec_vis.encoders.ends import features_out, pictures_in
 from tfrec_vis.encoders.keras_cv_backbones import DEFAULTS, REFUSED
 
 APPLICATIONS, KERAS_CV = "keras_applications", "keras_cv"
@@ -41,10 +42,10 @@ def library_encoder(
     Raises:
         ValueError: unknown name, or arguments that the backbone does not take.
     """
-    pictures = keras.Input([None, None, 3], name="image")
+    pictures, x = pictures_in()
     backbone = LibraryBackbone(name, arguments, weights, name="backbone")
-    x = keras.layers.GlobalAveragePooling2D(name="pooling", dtype="float32")(backbone(pictures))
-    return keras.Model(pictures, x, name=name.replace(":", "_"))
+    features = features_out(backbone(x), pictures)
+    return keras.Model(pictures, features, name=name.replace(":", "_"))
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tf_keras as keras
 
+from tfrec_vis.encoders.ends import features_out, pictures_in
+
 
 def resnet_18() -> keras.Model:
     """ResNet-18 v2, KerasCV's generic backbone with explicit settings: 11.2 M parameters.
@@ -17,13 +19,14 @@ def resnet_18() -> keras.Model:
     """
     import keras_cv
 
+    pictures, x = pictures_in()
     backbone = keras_cv.models.ResNetV2Backbone(
         stackwise_filters=[64, 128, 256, 512],
         stackwise_blocks=[2, 2, 2, 2],
         stackwise_strides=[1, 2, 2, 2],
         block_type="basic_block",
         include_rescaling=True,
-        input_shape=(None, None, 3),
+        input_tensor=x,
     )
-    features = keras.layers.GlobalAveragePooling2D(name="pooling", dtype="float32")(backbone.output)
-    return keras.Model(backbone.input, features, name="resnet_18")
+    features = features_out(backbone.output, pictures)
+    return keras.Model(pictures, features, name="resnet_18")

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tfrec_vis.encoders.ends import features_out, pictures_in
 from tfrec_vis.encoders.swin_block import SwinBlock
 
 _MEAN = (0.485, 0.456, 0.406)
@@ -76,12 +77,12 @@ def swin(
 
     Source: Liu et al., Swin Transformer (arXiv 2103.14030).
     """
-    pictures = keras.Input([None, None, 3], name="image")
+    pictures, x = pictures_in()
     x = keras.layers.Rescaling(
         [1 / (255 * s) for s in _STD],
         [-m / s for m, s in zip(_MEAN, _STD, strict=True)],
         name="preprocessing",
-    )(pictures)
+    )(x)
     x = keras.layers.Conv2D(width, 4, 4, padding="same", name="patch_embedding")(x)
     x = keras.layers.LayerNormalization(epsilon=1e-5, name="patch_norm")(x)
     for stage, (depth, heads) in enumerate(zip(depths, num_heads, strict=True)):
@@ -97,8 +98,7 @@ def swin(
                 name=f"stage_{stage}_block_{block}",
             )(x)
     x = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(x)
-    x = keras.layers.GlobalAveragePooling2D(name="pooling", dtype="float32")(x)
-    return keras.Model(pictures, x, name=name)
+    return keras.Model(pictures, features_out(x, pictures), name=name)
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
