@@ -110,6 +110,9 @@ class LibraryBackbone(keras.layers.Layer):
         size = self.model.input_shape[1:3]
         if None not in size:
             x = tf.image.resize(x, size, antialias=True)
+        if self._name_there == "CSPDarkNetBackbone":  # joins every other row with the rest
+            odd = tf.shape(x)[1:3] % 2
+            x = tf.pad(x, [[0, 0], [0, odd[0]], [0, odd[1]], [0, 0]])
         if self._library == APPLICATIONS:
             function = getattr(keras.applications, self._name_there)
             module = function.__module__.rpartition(".")[2]
