@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,6 +67,13 @@ def test_all_encoders_are_tested():
     known = [n.split(":")[1] for n in encoders.names() if n.startswith("keras_applications:")]
     assert len(known) == 71
     assert {getattr(keras.applications, name).__module__ for name in known} == applications
+
+
+def test_the_guide_has_the_same_numbers():
+    guide = (Path(__file__).parents[2] / "docs/encoders.md").read_text()
+    for name, (parameters, features) in ALL.items():
+        if not name.startswith("keras_applications:"):
+            assert f"| `{name}` | {parameters:,} | {features} |" in guide
 
 
 def slow_unless(quick, names):
