@@ -26,7 +26,8 @@ def test_tensorflow_first_still_gets_tf_keras() -> None:
     done = run(
         "import tensorflow as tf\n"
         "import tfrec_vis\n"
-        "import tf_keras, tensorflow_recommenders\n"
+        "import tf_keras, tensorflow_recommenders, keras_cv\n"
+        "assert issubclass(keras_cv.models.ResNetV2Backbone, tf_keras.Model)\n"
         "assert tf.keras.layers.Layer is tf_keras.layers.Layer\n"
         "assert tf_keras.__version__.startswith('2.')\n"
     )

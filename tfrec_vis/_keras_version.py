@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 
@@ -22,6 +23,12 @@ def select_tf_keras() -> None:
             "the first use of tf.keras"
         )
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    tensorflow, tf_keras = sys.modules.get("tensorflow"), importlib.util.find_spec("tf_keras")
+    if tensorflow is not None and tf_keras is not None and tf_keras.origin is not None:
+        # Where ``from tensorflow.keras import ...``, as in KerasCV, looks: set at its import.
+        legacy = os.path.join(os.path.dirname(tf_keras.origin), "api", "_v2")
+        if legacy not in tensorflow.__path__:
+            tensorflow.__path__ = [legacy, *tensorflow.__path__]
 
 
 def _keras_3_is_resolved() -> bool:

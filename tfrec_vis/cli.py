@@ -261,6 +261,23 @@ def similar(
 
 
 @app.command()
+def convert_weights(
+    source: Annotated[
+        Path, typer.Argument(help="A state dict: .pth or .safetensors.", metavar="IN")
+    ],
+    out: Annotated[Path, typer.Argument(help="New file, .weights.h5.", metavar="OUT")],
+    encoder: Annotated[str, typer.Option(help="The Swin they are of.", metavar="NAME")] = (
+        "swin_tiny"
+    ),
+) -> None:
+    """Weights of a Swin of torchvision or timm to a Keras weights file."""
+    from tfrec_vis.encoders import convert_weights as convert
+
+    convert(source, out, encoder)
+    print(f"{out}: for pretrain.encoder={encoder} as pretrain.weights")
+
+
+@app.command()
 def demo(
     work: Annotated[Path, typer.Option(help="Work folder.", metavar="DIR")] = Path("runs/demo"),
 ) -> None:
