@@ -86,7 +86,7 @@ class Checkpoints(keras.callbacks.Callback):
                     "of tfrec-vis, or another encoder by the same name); remove the folder to "
                     "train anew"
                 ) from error
-            return int(self._batches)
+            return int(self._batches.numpy())
         return 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -106,7 +106,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._checkpoint.write(str(self.folder / f"batch-{int(self._batches)}"))
+        self._checkpoint.write(str(self.folder / f"batch-{int(self._batches.numpy())}"))
         kept = sorted(self._names(), key=_number)[-_KEPT:]
         # Older ones, and what a kill left unfinished.
         self._remove([path for path in self.folder.iterdir() if _prefix(path) not in kept])

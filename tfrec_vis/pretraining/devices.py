@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import tensorflow as tf
@@ -25,12 +28,7 @@ class Devices:
     """
 
     def __init__(self, kind: str) -> None:
-        if kind == "one":
-            self.strategy = tf.distribute.get_strategy()
-        elif kind == "mirrored":
-            self.strategy = tf.distribute.MirroredStrategy()
-        else:
-            self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        self.strategy = tf.distribute.get_strategy() if kind == "one" else _strategy(kind)
         resolver = self.strategy.cluster_resolver if kind == "workers" else None
         self.is_chief = resolver is None or (resolver.task_id or 0) == 0
         self.in_step = resolver is not None
@@ -46,4 +44,16 @@ class Devices:
 
         All processes have to take part in saving, one alone may write.
         """
-        return path if self.is_chief else Path(tempfile.mkdtemp(prefix="tfrec-vis-worker-"))
+        if self.is_chief:
+            return path
+        other = Path(tempfile.mkdtemp(prefix="tfrec-vis-worker-"))
+        atexit.register(shutil.rmtree, other, ignore_errors=True)
+        return other
+
+
+@cache
+def _strategy(kind: str) -> tf.distribute.Strategy:
+    """One for all trainings of a process: the collectives of two would be taken for each other."""
+    if kind == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.MultiWorkerMirroredStrategy()

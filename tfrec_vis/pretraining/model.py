@@ -69,6 +69,8 @@ class PretrainingModel(keras.Model):
         self.output_layer.build(encoder.output_shape)
         self._replay = Replay(encoder)
         self.generators = self._replay.generators  # for checkpoints
+        # Every replica reports the measures of the joint batch; Keras would add them up.
+        self.distribute_reduction_method = "first"
         names = dict.fromkeys((*self.measures, *_ALARMS))
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
 

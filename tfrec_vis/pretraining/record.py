@@ -22,6 +22,7 @@ class Record(tf.train.experimental.PythonState):
     Attributes:
         settings: what has to be the same for a run to be taken up.
         values: ``holdout`` (intention retrieval after each epoch), ``alarms`` (step and text),
+            ``embedding`` (mean pairwise cosine and effective rank, of the last batch),
             ``best`` (epoch and value, where training can stop early), ``stopped``.
     """
 
@@ -30,7 +31,13 @@ class Record(tf.train.experimental.PythonState):
         # Neither the time between checkpoints nor the other methods matter to this run.
         same = asdict(replace(settings, checkpoint_seconds=0, compare=()))
         self.settings = json.loads(json.dumps({**same, "prepared": prepared.get("checksums")}))
-        self.values: dict[str, Any] = {"holdout": [], "alarms": [], "best": None, "stopped": False}
+        self.values: dict[str, Any] = {
+            "holdout": [],
+            "alarms": [],
+            "embedding": None,
+            "best": None,
+            "stopped": False,
+        }
 
     def serialize(self) -> str:
         """As text, for a checkpoint."""

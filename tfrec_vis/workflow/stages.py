@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tf_keras as keras
 
 from tfrec_vis import sources
 from tfrec_vis.data import read_items
@@ -92,8 +93,15 @@ def _pretrain_stage(
     name: str, run: PretrainSettings, work: Path, prepared: Stage, profile: bool
 ) -> Stage:
     """One pre-training, kept in pretrain/NAME."""
+    if run.devices == "workers":
+        raise InputError(
+            "pretrain.devices: expected one or mirrored, got workers; tfrec-vis is one process: "
+            "run pipelines/pretrain_workers.py in each (docs/devices.md)"
+        )
 
     def make(out: Path) -> None:
+        # Many trainings one after the other must not pile up their graphs.
+        keras.backend.clear_session()
         train(prepared.folder, out, run, work / "logs" / name, profile)
         (out / "settings.json").write_text(json.dumps(asdict(run), indent=1))
 
