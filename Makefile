@@ -12,11 +12,12 @@ PYTHON ?= $(shell for python in python3.11 python3.10 python3 python; do \
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: help install demo test test-slow bench clean
+.PHONY: help install demo methods test test-slow bench clean
 
 help:
 	@echo "make install    .venv with all that is needed"
 	@echo "make demo       the whole chain on the simulated shop (runs/demo/report.html)"
+	@echo "make methods    every pre-training method and ablation on the simulated shop"
 	@echo "make test       style, types, tests"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make bench      measure, and write docs/results/benchmarks.md"
@@ -40,6 +41,9 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/tfrec-vis demo
+
+methods: install
+	$(BIN)/python pipelines/compare_methods.py
 
 test: install
 	$(BIN)/ruff check .

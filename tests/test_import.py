@@ -24,11 +24,14 @@ def test_is_imported_without_tensorflow(module: str) -> None:
 
 def test_tensorflow_first_still_gets_tf_keras() -> None:
     done = run(
+        "import sys\n"
         "import tensorflow as tf\n"
         "import tfrec_vis\n"
         "import tf_keras, tensorflow_recommenders, keras_cv\n"
         "assert issubclass(keras_cv.models.ResNetV2Backbone, tf_keras.Model)\n"
+        "import tensorflow.keras\n"
         "assert tf.keras.layers.Layer is tf_keras.layers.Layer\n"
+        "assert sys.modules['tensorflow.keras'].layers.Layer is tf_keras.layers.Layer\n"
         "assert tf_keras.__version__.startswith('2.')\n"
     )
     assert done.returncode == 0, done.stderr

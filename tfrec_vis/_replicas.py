@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import tensorflow as tf
 
 _SENT_AS = {
@@ -10,6 +14,21 @@ _SENT_AS = {
     tf.float16: tf.float32,
     tf.bfloat16: tf.float32,
 }
+_here = threading.local()  # every replica is traced in a thread of its own
+
+
+@contextmanager
+def joint_batch() -> Iterator[None]:
+    """Within it tensors are taken to hold the rows of all replicas already.
+
+    What gathers or sums over replicas then passes them on as they are.
+    """
+    before = getattr(_here, "joint", False)
+    _here.joint = True
+    try:
+        yield
+    finally:
+        _here.joint = before
 
 
 def gather_replicas(x: tf.Tensor, *more: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -70,5 +89,5 @@ def sum_over_replicas(x: tf.Tensor) -> tf.Tensor:
 
 def _context() -> tf.distribute.ReplicaContext | None:
     """The context of several replicas in which this runs, if any."""
-    context = tf.distribute.get_replica_context()
+    context = None if getattr(_here, "joint", False) else tf.distribute.get_replica_context()
     return context if context is not None and context.num_replicas_in_sync > 1 else None

@@ -50,6 +50,10 @@ Work = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Replace a setting.", metavar="A.B=C")
 ]
+Profile = Annotated[
+    bool,
+    typer.Option("--profile", help="Write a TensorFlow profile of a few pre-training steps."),
+]
 
 _STAGES = "prepare, pretrain, embed, evaluate, export or report"
 _INTERRUPTED = 130
@@ -104,6 +108,7 @@ def _run(
     force: str | None = None,
     preparation: PrepareOptions | None = None,
     add_only: bool = False,
+    profile: bool = False,
 ) -> None:
     from tfrec_vis.data import PreparedDataError
     from tfrec_vis.recipes import load_recipe
@@ -113,7 +118,7 @@ def _run(
     folder = work or Path("runs") / loaded.name
     try:
         with locked(folder):
-            run_recipe(loaded, folder, only, until, force, preparation, add_only)
+            run_recipe(loaded, folder, only, until, force, preparation, add_only, profile)
     except PreparedDataError as error:
         raise InputError(str(error)) from error
 
@@ -129,9 +134,10 @@ def run(
     force: Annotated[
         str | None, typer.Option(help=f"Run this stage again: {_STAGES}.", metavar="STAGE")
     ] = None,
+    profile: Profile = False,
 ) -> None:
     """The whole chain: prepare, pretrain, embed, evaluate, export, report."""
-    _run(recipe, work, settings, until=until, force=force)
+    _run(recipe, work, settings, until=until, force=force, profile=profile)
 
 
 @app.command()
@@ -180,9 +186,11 @@ def prepare(
 
 
 @app.command()
-def pretrain(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+def pretrain(
+    recipe: RecipeFile, work: Work = None, settings: Settings = None, profile: Profile = False
+) -> None:
     """Pre-train the image encoder on what users click."""
-    _run(recipe, work, settings, only="pretrain")
+    _run(recipe, work, settings, only="pretrain", profile=profile)
 
 
 @app.command()

@@ -37,20 +37,25 @@ SECTIONS: dict[str, Any] = {
 """Sized for a few minutes on two cores."""
 
 
-def run_demo(work: Path) -> None:
-    """Simulates a shop in WORK/shop and runs its recipe in WORK."""
+def run_demo(work: Path, sections: dict[str, Any] = SECTIONS) -> None:
+    """Simulates a shop in WORK/shop and runs its recipe in WORK.
+
+    Args:
+        work: the work folder.
+        sections: of the recipe, besides its source.
+    """
+
+    def make(out: Path) -> None:
+        simulate(out / "data", users=USERS, items=ITEMS, seed=SEED, recipe_sections=sections)
+
     with locked(work):
         shop = Stage(
             "simulate",
             work / "shop",
-            [USERS, ITEMS, SEED, SECTIONS, asdict(Parameters())],
+            [USERS, ITEMS, SEED, sections, asdict(Parameters())],
             [],
-            _simulate,
+            make,
         )
         print("simulate (shop) …" if not shop.is_done else "simulate (shop): unchanged", flush=True)
         shop.run()
         run_recipe(load_recipe(work / "shop" / "data" / "recipe.yaml"), work)
-
-
-def _simulate(out: Path) -> None:
-    simulate(out / "data", users=USERS, items=ITEMS, seed=SEED, recipe_sections=SECTIONS)

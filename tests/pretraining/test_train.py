@@ -13,7 +13,7 @@ from tiny_encoder import tiny_encoder
 from tfrec_vis.encoders import registry
 from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining import PretrainSettings, load, train
-from tfrec_vis.pretraining.callbacks import Curves, _print
+from tfrec_vis.pretraining.curves import Curves
 
 training = importlib.import_module("tfrec_vis.pretraining.train")
 
@@ -69,26 +69,51 @@ def assert_equal_weights(one, two):
 
 def test_trains_and_saves(unbroken):
     folder, model = unbroken
-    assert [path.name for path in (folder / "out").iterdir()] == ["model.keras"]
+    files = sorted(path.name for path in (folder / "out").iterdir())
+    assert files == ["model.keras", "training.json"]
     again = load(folder / "out")
     assert_equal_weights(model, again)
     assert int(model.optimizer.iterations) == 2 * STEPS
 
 
+def read_events(logs):
+    """(tag, step) -> value of all summaries, and the steps of each tag in order."""
+    values, steps = {}, {}
+    for events in sorted(logs.glob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(events)):
+            for value in event.summary.value:
+                steps.setdefault(value.tag, []).append(event.step)
+                values[value.tag, event.step] = tf.make_ndarray(value.tensor)
+    return values, steps
+
+
 def test_curves_hold_every_step(unbroken):
-    events = next((unbroken[0] / "logs").glob("events*"))
-    steps: dict[str, list[int]] = {}
-    values = {}
-    for event in tf.compat.v1.train.summary_iterator(str(events)):
-        for value in event.summary.value:
-            steps.setdefault(value.tag, []).append(event.step)
-            values[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
-    assert steps["loss"] == list(range(1, 2 * STEPS + 1))
-    assert {"mean_pairwise_cosine", "effective_rank", "attention_entropy"} < set(steps)
-    for at in steps["loss"]:
+    values, steps = read_events(unbroken[0] / "logs")
+    every = list(range(1, 2 * STEPS + 1))
+    assert {*MEASURES, "learning_rate", "gradient_norm"} <= {t for t in steps if steps[t] == every}
+    for at in every:
         parts = values["page_view_contrast", at] + values["click_sequence_contrast", at]
         assert values["loss", at] == pytest.approx(parts, abs=1e-3)
         assert 1 <= values["effective_rank", at] <= 6
+        assert values["gradient_norm", at] > 0
+    rates = [float(values["learning_rate", at]) for at in every]
+    # A warm-up of one step, then a cosine over the nine others.
+    assert rates[0] == pytest.approx(1e-2)
+    cosine = [1e-2 * (1 + np.cos(np.pi * i / 9)) / 2 for i in range(9)]
+    assert rates[1:] == pytest.approx(cosine, rel=1e-5)
+
+
+def test_examples_of_every_epoch(unbroken):
+    values, steps = read_events(unbroken[0] / "logs")
+    for tag in ("anchor_positive_cosine", "anchor_negative_cosine"):
+        assert steps[tag] == [STEPS, 2 * STEPS]
+        buckets = values[tag, STEPS]  # left edge, right edge, count
+        assert buckets[:, 2].sum() >= 10 and -1.001 <= buckets[0, 0] <= buckets[-1, 1] <= 1.001
+    assert steps["intention"] == [STEPS, 2 * STEPS]
+    width, height, picture = values["intention", STEPS]
+    decoded = tf.io.decode_png(picture)
+    assert decoded.shape == [int(height), int(width), 3]
+    assert len(np.unique(decoded)) > 50
 
 
 class Killed(Exception):
@@ -154,7 +179,7 @@ def test_killed_while_saving_the_model(prepared_shop, unbroken, tmp_path, monkey
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "simsiam"}, "pretrain.method: expected courier, got 'simsiam'"),
+        ({"method": "moco"}, "pretrain.method: expected courier, .*clip.*, got 'moco'"),
         ({"encoder": "tine"}, "pretrain.encoder.*unknown encoder 'tine'; did you mean 'tiny'"),
         ({"weights": "imagenet"}, "pretrain.weights: no weights 'imagenet' for encoder 'tiny'"),
         ({"schedule": "linear"}, "pretrain.schedule: expected constant, cosine, got 'linear'"),
@@ -165,13 +190,3 @@ def test_settings_that_cannot_work(prepared_shop, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         train(prepared_shop, tmp_path / "out", replace(SETTINGS, **change), tmp_path / "logs")
     assert not (tmp_path / "out" / "model.keras").exists()
-
-
-def test_progress_fits_a_terminal(capsys):
-    measures = {name: 12.34567 for name in MEASURES}
-    _print("epoch 12 step 1234567", measures)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and max(map(len, lines)) <= 100
-    assert lines[1].startswith("    ")
-    told = "  ".join(line.strip() for line in lines).split("  ")
-    assert told == ["epoch 12 step 1234567", *(f"{name} 12.346" for name in measures)]

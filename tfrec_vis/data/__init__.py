@@ -5,6 +5,7 @@ from tfrec_vis.data.images import decode_letterboxed, decode_letterboxed_batch
 from tfrec_vis.data.impressions import Impressions, impressions, read_impressions
 from tfrec_vis.data.items import Items, items, read_items
 from tfrec_vis.data.manifest import PreparedDataError, read_manifest
+from tfrec_vis.data.page_pictures import decode_pictures
 from tfrec_vis.data.page_table import Pages, read_pages
 from tfrec_vis.data.pages import pages
 from tfrec_vis.data.records import impression_record, item_record, page_record
@@ -18,6 +19,7 @@ __all__ = [
     "SkippedShardWarning",
     "decode_letterboxed",
     "decode_letterboxed_batch",
+    "decode_pictures",
     "impression_record",
     "impressions",
     "item_record",

@@ -39,7 +39,7 @@ def numbered_batches(
     Returns:
         (rows int32 [n], number int32 []): number is the same for no two elements.
     """
-    mine, parts = _parts(input_context)
+    mine, parts = parts_of(input_context)
     planned = lru_cache(maxsize=2)(plan)
 
     def rows(position: np.ndarray) -> tuple[np.ndarray, np.int32]:
@@ -94,7 +94,7 @@ def _epoch_by_epoch(
     return dataset
 
 
-def _parts(context: tf.distribute.InputContext | None) -> tuple[range, int]:
+def parts_of(context: tf.distribute.InputContext | None) -> tuple[range, int]:
     """Which parts of a batch are this worker's, and into how many it is divided."""
     if context is None:
         return range(1), 1

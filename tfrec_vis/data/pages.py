@@ -10,17 +10,20 @@ import tensorflow as tf
 
 from tfrec_vis.data.augment import Augment, augmentation
 from tfrec_vis.data.batch_plan import plan_batches, plan_in_windows
-from tfrec_vis.data.batches import Plan, numbered_batches
+from tfrec_vis.data.batches import Plan, numbered_batches, parts_of
 from tfrec_vis.data.embedded_pictures import EmbeddedPictures
 from tfrec_vis.data.images import decode_letterboxed_batch
 from tfrec_vis.data.items import Items, read_items
 from tfrec_vis.data.manifest import PreparedDataError, read_manifest
+from tfrec_vis.data.page_pictures import augmented_png, in_blocks, mirrored
 from tfrec_vis.data.page_table import Pages, read_pages, without_missing
 from tfrec_vis.data.shards import OnDamage
 
 WINDOW_BLOCKS = 16
 WINDOW_BATCHES = 4
 """Pages that carry their pictures are shuffled within so many blocks, or batches if larger."""
+DECODE_AHEAD = 1024
+"""Pictures of a batch that are decoded before they are asked for, by default."""
 
 
 def pages(
@@ -37,6 +40,10 @@ def pages(
     epochs: int | None = None,
     input_context: tf.distribute.InputContext | None = None,
     on_damage: OnDamage = "raise",
+    decode_ahead: int | None = DECODE_AHEAD,
+    titles: bool = False,
+    since: int | None = None,
+    before: int | None = None,
 ) -> tf.data.Dataset:
     """Batches of page views with their distinct pictures.
 
@@ -50,6 +57,12 @@ def pages(
     in memory. These are shuffled as a whole, and pages within a window of 16 blocks (or of 4
     batches, if that is more).
 
+    Where a batch (a replica's part of it) can hold more than ``decode_ahead`` pictures, that is
+    where both pages x (clicks of the history + shown items) and the number of items are more, it
+    carries their bytes, which the models of ``pretraining`` decode part by part; else it carries
+    the pixels. Pixels are the same either way: mirrored as ``flip`` says; with ``augment``
+    they are changed here, 256 at a time, and handed on as PNG.
+
     Args:
         prepared: folder that ``prepare`` wrote.
         split: ``"pretrain"``.
@@ -60,20 +73,27 @@ def pages(
         seed: of the shuffle, of ``flip`` and of an ``augment`` that takes one.
         flip: mirror each picture of a batch left to right with probability 1/2.
         augment: ``"crop_and_color"`` (keras-cv), or a callable, such as a keras-cv layer, that
-            is given the distinct pictures uint8 [u, h, w, 3] (and the batch's seed, int32 [2],
-            if it has a parameter ``seed``).
+            is given the distinct pictures uint8 [u, h, w, 3], at most 256 at once (and a seed of
+            the batch and of its 256, int32 [2], if it has a parameter ``seed``).
         first_epoch: number of the first epoch.
         first_batch: batches of the first epoch to leave out (resuming).
         epochs: how many epochs one iteration goes through; default: one, the next.
         input_context: of ``tf.distribute``: this worker's part of every batch.
         on_damage: ``"raise"``, or ``"skip"``: damaged shards are left out with a warning, and
             items that were in them are taken out of histories and pages.
+        decode_ahead: pictures of a batch up to which it carries pixels; None: always.
+        titles: whether batches have the titles of their distinct items.
+        since: leaves out the pages with an earlier timestamp.
+        before: leaves out the pages with this timestamp or a later one.
 
     Returns:
         Batches of b pages with u distinct pictures: image uint8 [u, h, w, 3], item_index
         int32 [u]; history [b, 5] and shown [b, 5], int32 positions into image, -1 none;
         history_item_index, shown_item_index, clicked int32 [b, 5]; user_id, page_id string
-        [b]; timestamp int64 [b].
+        [b]; timestamp int64 [b]; with ``titles`` title string [u], empty for none. Large batches
+        have in place of image: image_bytes string [u], flip bool [u] (mirror the picture when it
+        is decoded), and blank uint8 [1, h, w, 3], whose shape is the pictures'.
+        ``decode_pictures`` makes pixels of them.
 
     Raises:
         PreparedDataError: not prepared data, or damaged: names the shard, the record, the mend.
@@ -82,18 +102,28 @@ def pages(
     settings = read_manifest(prepared)["settings"]
     order = seed if shuffle else None
     if settings.get("image_join") == "embedded":
-        plan, pictures = _embedded(prepared, split, table, batch_size, order)
+        kept = _kept(table, since, before)
+        plan, pictures = _embedded(prepared, split, table, kept, batch_size, order)
     else:
         catalogue = read_items(prepared, on_damage)
         if catalogue.skipped:
             table = without_missing(table, catalogue)
-        plan, pictures = _lookup(catalogue, table, batch_size, order)
+        kept = _kept(table, since, before)
+        plan, pictures = _lookup(catalogue, table, kept, batch_size, order)
     dataset = numbered_batches(
-        plan, batch_count(len(table), batch_size), first_epoch, first_batch, epochs, input_context
+        plan, batch_count(len(kept), batch_size), first_epoch, first_batch, epochs, input_context
     )
     build = _Batch(table, pictures, image_size or settings["image_size"], seed, flip, augment)
+    if titles:
+        build.title = tf.constant(list(read_items(prepared, on_damage, pictures=False).title))
     # One after the other, so that the pictures of no more than one window are in memory.
     dataset = dataset.map(build.columns)
+    rows = -(-batch_size // parts_of(input_context)[1])
+    most = rows * (table.history.shape[1] + table.shown.shape[1])
+    most = min(most, max(table.history.max(initial=0), table.shown.max(initial=0)))
+    if decode_ahead is not None and most > decode_ahead:
+        # Large batches: one is used, one is ready.
+        return dataset.map(build.encoded).prefetch(1)
     return dataset.map(build.decoded, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
@@ -106,19 +136,36 @@ Pictures = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Rows [b] and item_index [u] -> JPEG string [u]."""
 
 
+def _kept(table: Pages, since: int | None, before: int | None) -> np.ndarray:
+    """The rows of the pages that are not left out."""
+    kept = np.ones(len(table), bool)
+    if since is not None:
+        kept &= table.timestamp >= since
+    if before is not None:
+        kept &= table.timestamp < before
+    return np.flatnonzero(kept)
+
+
 def _lookup(
-    catalogue: Items, table: Pages, batch_size: int, seed: int | None
+    catalogue: Items, table: Pages, kept: np.ndarray, batch_size: int, seed: int | None
 ) -> tuple[Plan, Pictures]:
-    images = tf.constant(list(catalogue.image), tf.string)
+    needed = np.zeros(len(catalogue), bool)
+    needed[table.history[kept]] = needed[table.shown[kept]] = True
+    images = tf.constant(list(np.where(needed, catalogue.image, b"")), tf.string)
 
     def plan(epoch: int) -> list[np.ndarray]:
-        return plan_batches(table.user_id, batch_size, seed, epoch)
+        return [kept[i] for i in plan_batches(table.user_id[kept], batch_size, seed, epoch)]
 
     return plan, lambda rows, item_index: tf.gather(images, item_index)
 
 
 def _embedded(
-    prepared: str | Path, split: str, table: Pages, batch_size: int, seed: int | None
+    prepared: str | Path,
+    split: str,
+    table: Pages,
+    kept: np.ndarray,
+    batch_size: int,
+    seed: int | None,
 ) -> tuple[Plan, Pictures]:
     size = read_manifest(prepared)["settings"]["block_pages"]
     window = max(WINDOW_BLOCKS * size, WINDOW_BATCHES * batch_size)
@@ -133,10 +180,12 @@ def _embedded(
         raise PreparedDataError(
             f"{prepared}: pages-{split}-*.tfrecord changed while they were read"
         )
-    _, user = np.unique(table.user_id, return_inverse=True)
+    _, user = np.unique(table.user_id[kept], return_inverse=True)
+    # Blocks are numbered without gaps where some are left out.
+    _, block = np.unique(pictures.block[kept], return_inverse=True)
 
     def plan(epoch: int) -> list[np.ndarray]:
-        return plan_in_windows(user, pictures.block, batch_size, window, seed, epoch)
+        return [kept[i] for i in plan_in_windows(user, block, batch_size, window, seed, epoch)]
 
     def read(rows: tf.Tensor, item_index: tf.Tensor) -> tf.Tensor:
         found = tf.numpy_function(pictures, [rows, item_index], tf.string, stateful=False)
@@ -166,6 +215,7 @@ class _Batch:
             "clicked": tf.constant(table.clicked),
         }
         self.pictures = pictures
+        self.title: tf.Tensor | None = None
         self.image_size = image_size
         self.seed = seed
         self.flip = flip
@@ -187,6 +237,8 @@ class _Batch:
             "history": position[:, :clicks],
             "shown": position[:, clicks:],
         }
+        if self.title is not None:
+            batch["title"] = tf.gather(self.title, item_index)
         return batch, self.pictures(rows, item_index), number
 
     def decoded(
@@ -194,10 +246,26 @@ class _Batch:
     ) -> dict[str, tf.Tensor]:
         """The batch with its pictures."""
         image = decode_letterboxed_batch(jpeg, self.image_size, jpeg=True)
-        seed = tf.stack([self.seed, number])
         if self.flip:
-            chance = tf.random.stateless_uniform([tf.shape(image)[0], 1, 1, 1], seed)
-            image = tf.where(chance < 0.5, image[:, :, ::-1], image)
+            image = mirrored(image, self._flip(jpeg, number))
         if self.augment is not None:
-            image = self.augment(image, seed)
+            image = in_blocks(image, tf.stack([self.seed, number]), self.augment)
         return {**batch, "image": image}
+
+    def encoded(
+        self, batch: dict[str, tf.Tensor], jpeg: tf.Tensor, number: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The batch with the bytes of its pictures."""
+        blank = tf.fill([1, self.image_size, self.image_size, 3], tf.constant(255, tf.uint8))
+        flip = self._flip(jpeg, number)
+        if self.augment is not None:
+            batch = {**batch, "image_bytes": jpeg, "flip": flip, "blank": blank}
+            seed = tf.stack([self.seed, number])
+            jpeg, flip = augmented_png(batch, seed, self.augment), tf.zeros_like(flip)
+        return {**batch, "image_bytes": jpeg, "flip": flip, "blank": blank}
+
+    def _flip(self, jpeg: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+        if not self.flip:
+            return tf.zeros(tf.shape(jpeg), tf.bool)
+        seed = tf.stack([self.seed, number])
+        return tf.random.stateless_uniform([tf.shape(jpeg)[0], 1, 1, 1], seed)[:, 0, 0, 0] < 0.5

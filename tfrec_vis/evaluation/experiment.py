@@ -167,14 +167,14 @@ def _report_rows(cell: Cell, rows: Rows, ranker: str) -> list[dict[str, Any]]:
 def _comparisons(
     cells: Sequence[Cell], test: Impressions, settings: EvaluateSettings
 ) -> list[dict[str, Any]]:
-    """Everything against no image, and COURIER against each baseline in the same feature."""
+    """Everything against no image, and COURIER against all others in the same feature."""
     baseline, *others = cells
     pairs = [(cell, baseline) for cell in others]
     pairs += [
         (a, b)
         for a in others
         for b in others
-        if (a.role, b.role) == ("courier", "baseline") and a.feature == b.feature
+        if a.role == "courier" and b.role in ("baseline", "ablation") and a.feature == b.feature
     ]
     comparisons = [_comparison(a, b, test, settings) for a, b in pairs]
     adjusted = holm([c["p_value"] for c in comparisons])

@@ -6,39 +6,46 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-Encode = Callable[..., tf.Tensor]
+Encode = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""(first picture, the one after the last) -> their embeddings [p, ...]."""
+
+_DRAWS = {
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGammaV2",
+    "RandomPoissonV2",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "TruncatedNormal",
+}
+"""Operations whose state is in a kernel: what they drew cannot be drawn again."""
 
 
 def encode_in_parts(
-    encode: Encode,
-    pictures: tf.Tensor,
-    part: int | tf.Tensor,
-    width: int,
-    training: bool = True,
+    encode: Encode, count: tf.Tensor, part: int | tf.Tensor, shape: list[int]
 ) -> tf.Tensor:
     """Encodes pictures part by part, keeping no activations.
 
     Args:
-        encode: called as ``encode(pictures, training=...)``, gives [n, d].
-        pictures: [n, ...].
+        encode: gives the embeddings of pictures start to end.
+        count: n, of the pictures.
         part: pictures at once; the last part may be smaller.
-        width: d.
-        training: passed on.
+        shape: of one embedding.
 
     Returns:
-        [n, d]
+        float32 [n, *shape]
     """
-    count = tf.shape(pictures)[0]
 
     def body(start: tf.Tensor, done: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        encoded = encode(pictures[start : start + part], training=training)
-        return start + part, tf.concat([done, encoded], axis=0)
+        end = tf.minimum(start + part, count)
+        return end, tf.concat([done, encode(start, end)], axis=0)
 
     _, embeddings = tf.while_loop(
         lambda start, done: start < count,
         body,
-        [tf.constant(0), tf.zeros([0, width])],
-        shape_invariants=[tf.TensorShape([]), tf.TensorShape([None, width])],
+        [tf.constant(0), tf.zeros([0, *shape])],
+        shape_invariants=[tf.TensorShape([]), tf.TensorShape([None, *shape])],
         parallel_iterations=1,
     )
     return embeddings
@@ -46,7 +53,7 @@ def encode_in_parts(
 
 def gradients_in_parts(
     encode: Encode,
-    pictures: tf.Tensor,
+    count: tf.Tensor,
     part: int | tf.Tensor,
     variables: list[tf.Variable],
     outer: tf.Tensor,
@@ -54,30 +61,32 @@ def gradients_in_parts(
     """Gradients of a loss with respect to the encoder's variables, part by part.
 
     Args:
-        encode: as in ``encode_in_parts``, called with ``training=True``.
-        pictures: [n, ...].
+        encode: as in ``encode_in_parts``; has to give the same embeddings again.
+        count: n, of the pictures.
         part: pictures at once.
         variables: with respect to which.
-        outer: [n, d], the loss's gradient with respect to the embeddings.
+        outer: [n, ...], the loss's gradient with respect to the embeddings.
 
     Returns:
         One dense gradient per variable: sum over parts of outer_part^T d encode(part) / d var.
+
+    Raises:
+        ValueError: the encoder draws random numbers that cannot be drawn again.
     """
-    count = tf.shape(pictures)[0]
 
     def body(start: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        end = tf.minimum(start + part, count)
         with tf.GradientTape() as tape:
-            encoded = encode(pictures[start : start + part], training=True)
+            encoded = encode(start, end)
+        if not tf.executing_eagerly():
+            _check_draws(tf.compat.v1.get_default_graph())
         gradients = tape.gradient(
-            encoded,
-            variables,
-            output_gradients=outer[start : start + part],
-            unconnected_gradients="zero",
+            encoded, variables, output_gradients=outer[start:end], unconnected_gradients="zero"
         )
         added = [s + tf.convert_to_tensor(g) for s, g in zip(sums, gradients, strict=True)]
-        return (start + part, *added)
+        return (end, *added)
 
-    zeros = [tf.zeros_like(v) for v in variables]
+    zeros = [tf.zeros(v.shape, v.dtype) for v in variables]
     _, *sums = tf.while_loop(
         lambda start, *_: start < count,
         body,
@@ -85,3 +94,13 @@ def gradients_in_parts(
         parallel_iterations=1,
     )
     return list(sums)
+
+
+def _check_draws(graph: tf.Graph) -> None:
+    found = sorted({operation.type for operation in graph.get_operations()} & _DRAWS)
+    if found:
+        raise ValueError(
+            f"expected an encoder whose random numbers can be drawn again, got one with "
+            f"{', '.join(found)}: with micro_batch every picture is encoded twice; draw from "
+            "layers of Keras (BaseRandomLayer) or stateless operations, or set micro_batch=None"
+        )

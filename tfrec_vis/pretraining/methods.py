@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tf_keras as keras
 
 from tfrec_vis import encoders
+from tfrec_vis.data import read_items, read_manifest, read_pages
 from tfrec_vis.errors import InputError
+from tfrec_vis.pretraining.clip import CLIP, title_words
 from tfrec_vis.pretraining.courier import Courier
 from tfrec_vis.pretraining.model import PretrainingModel
-from tfrec_vis.pretraining.names import ABLATIONS, UNTRAINED
+from tfrec_vis.pretraining.names import ABLATIONS, RELEASED, SMALL_POOL, UNTRAINED
 from tfrec_vis.pretraining.settings import PretrainSettings
+from tfrec_vis.pretraining.simclr import SimCLR
+from tfrec_vis.pretraining.simsiam import SimSiam
+from tfrec_vis.pretraining.supervised import Supervised
 
 
 def build_encoder(settings: PretrainSettings) -> keras.Model:
@@ -28,11 +35,31 @@ def build_encoder(settings: PretrainSettings) -> keras.Model:
         raise InputError(f"pretrain.encoder, pretrain.weights: {error}") from error
 
 
-def build_model(settings: PretrainSettings) -> PretrainingModel:
-    """The model of ``settings.method`` before training."""
+def build_model(settings: PretrainSettings, prepared: str | Path) -> PretrainingModel:
+    """The model of ``settings.method`` before training.
+
+    Args:
+        settings: of the pre-training.
+        prepared: folder that ``prepare`` wrote; what a method knows of the data beforehand
+            (words of titles, how often items are shown) comes from before its first cut.
+    """
     keras.mixed_precision.set_global_policy(settings.mixed_precision or "float32")
     try:
-        return _BUILDERS[settings.method](settings, build_encoder(settings))
+        encoder = build_encoder(settings)
+        common: dict[str, Any] = {
+            "embedding_dim": settings.embedding_dim,
+            "micro_batch": settings.micro_batch,
+        }
+        chunks: dict[str, Any] = {**common, "chunk_size": settings.chunk_size}
+        if settings.method == "simclr":
+            return SimCLR(encoder, **chunks, seed=settings.seed)
+        if settings.method == "simsiam":
+            return SimSiam(encoder, **common, seed=settings.seed)
+        if settings.method == "clip":
+            return CLIP(encoder, **chunks, vocabulary=_words(prepared))
+        if settings.method == "supervised":
+            return Supervised(encoder, **common)
+        return _courier(settings, encoder, prepared)
     finally:
         keras.mixed_precision.set_global_policy("float32")
 
@@ -46,22 +73,58 @@ def settings_of(name: str, settings: PretrainSettings) -> PretrainSettings:
     alone = replace(settings, compare=())
     if name in UNTRAINED:
         return replace(alone, weights=name)
+    if name == "small_pool":
+        alone = replace(alone, batch_size=max(settings.batch_size // SMALL_POOL, 1))
     if name in ABLATIONS:
         return replace(alone, method="courier", **ABLATIONS[name])
     return replace(alone, method=name)
 
 
-def _courier(settings: PretrainSettings, encoder: keras.Model) -> Courier:
-    return Courier(
+def is_released(settings: PretrainSettings) -> bool:
+    """Whether this is COURIER as its released code trains it."""
+    return settings.method == "courier" and settings.preset == "paper_code"
+
+
+def _courier(settings: PretrainSettings, encoder: keras.Model, prepared: str | Path) -> Courier:
+    released = is_released(settings)
+    items = read_manifest(prepared)["item_count"] + 1
+    model = Courier(
         encoder,
         settings.embedding_dim,
         settings.num_heads,
-        settings.project_values,
+        settings.project_values or released,
         settings.temperature,
         settings.micro_batch,
+        chunk_size=settings.chunk_size,
+        reconstruction=settings.reconstruction,
+        page_view_weight=settings.page_view_weight,
+        click_sequence_weight=settings.click_sequence_weight,
+        click_head_weight=1.0 if released else settings.click_head_weight,
+        candidates=settings.candidates,
+        learned_temperature=settings.learned_temperature,
+        memory_bank=settings.memory_bank,
+        item_counts=(items, 2) if settings.log_q else None,
+        projection_head=settings.projection_head,
+        click_head_norm="batch" if released else "layer",
+        released=RELEASED if released else (),
     )
+    if settings.log_q:
+        pages = read_pages(prepared)
+        columns = (pages.shown.ravel(), pages.history[:, 0])
+        counts = [np.bincount(column[column > 0], minlength=items) for column in columns]
+        model.set_item_counts(np.stack(counts, axis=1))
+    return model
 
 
-_BUILDERS: dict[str, Callable[[PretrainSettings, keras.Model], PretrainingModel]] = {
-    "courier": _courier,
-}
+def _words(prepared: str | Path) -> list[str]:
+    """The words in titles of items first seen before the first cut."""
+    catalogue = read_items(prepared, pictures=False)
+    cut = read_manifest(prepared)["cuts"][0]
+    early = (catalogue.first_seen >= 0) & (catalogue.first_seen < cut)
+    if words := title_words(catalogue.title[early]):
+        return words
+    raise InputError(
+        f"{prepared}: clip needs titles, and no item seen before the first cut has one; name the "
+        "column in source.catalogue.columns (title), or leave clip out of pretrain.method and "
+        "pretrain.compare"
+    )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from tfrec_vis._replicas import joint_batch
+from tfrec_vis.data import decode_pictures
 from tfrec_vis.pretraining.diagnostics import effective_rank, mean_pairwise_cosine
 from tfrec_vis.pretraining.gradient_cache import encode_in_parts, gradients_in_parts
+from tfrec_vis.pretraining.join_replicas import Joint, join_replicas
+from tfrec_vis.pretraining.replay import Replay
 
 # The steps are graph code as they stand; without do_not_convert AutoGraph would go through all
 # of tf_keras underneath them, which takes far longer than tracing.
@@ -43,6 +48,10 @@ class PretrainingModel(keras.Model):
     """
 
     measures: tuple[str, ...] = ("loss",)
+    views = 1
+    """How often each picture is encoded: what ``pictures`` makes of it."""
+    needs_titles = False
+    """Whether batches have to be of ``data.pages(..., titles=True)``."""
 
     def __init__(
         self,
@@ -58,6 +67,10 @@ class PretrainingModel(keras.Model):
         # Embeddings stay float32 under mixed precision: they are small and are compared.
         self.output_layer = keras.layers.Dense(embedding_dim, name="embedding", dtype="float32")
         self.output_layer.build(encoder.output_shape)
+        self._replay = Replay(encoder)
+        self.generators = self._replay.generators  # for checkpoints
+        # Every replica reports the measures of the joint batch; Keras would add them up.
+        self.distribute_reduction_method = "first"
         names = dict.fromkeys((*self.measures, *_ALARMS))
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
 
@@ -65,8 +78,10 @@ class PretrainingModel(keras.Model):
         """The method's loss.
 
         Args:
-            embeddings: [n, d], of what ``pictures`` gave for this batch.
-            batch: of ``data.pages``.
+            embeddings: [views * u, d], of what ``pictures`` gave, view after view: row
+                i + v u is view v of picture i.
+            batch: of ``data.pages``, without ``image`` and strings; under a distribution strategy
+                the joint batch of all replicas, with ``embeddings`` of all.
             training: whether a training step asks.
 
         Returns:
@@ -74,8 +89,18 @@ class PretrainingModel(keras.Model):
         """
         raise NotImplementedError
 
+    def numbers(self, batch: Batch) -> Batch:
+        """The batch with what ``measure`` needs of its texts as numbers."""
+        return batch
+
     def pictures(self, batch: Batch, training: bool) -> tf.Tensor:
-        """The pictures of a batch that are encoded: [n, h, w, 3]."""
+        """What is encoded of a part of a batch: [views * p, h, w, 3], view after view.
+
+        Args:
+            batch: a batch whose ``image`` holds p of its pictures, from number ``start`` on;
+                the other tensors are those of the whole batch.
+            training: whether a training step asks.
+        """
         return batch["image"]
 
     def start_from(self, features: np.ndarray) -> None:
@@ -119,28 +144,41 @@ class PretrainingModel(keras.Model):
     @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """One optimizer step on a batch of pages."""
-        pictures = self.pictures(batch, training=True)
+        batch = self.numbers(batch)
         scaled = getattr(self.optimizer, "get_scaled_loss", lambda value: value)
         body = self.encoder.trainable_variables + self.output_layer.trainable_variables
         of_body = {id(variable) for variable in body}
         head = [v for v in self.trainable_variables if id(v) not in of_body]
+        count = tf.shape(batch["item_index"])[0]
+        encode = partial(self._encode, batch, training=True)
         if self.micro_batch is None:
             with tf.GradientTape() as tape:
-                embeddings = self(pictures, training=True)
-                measures = self.measure(embeddings, batch, training=True)
-                loss = scaled(measures["loss"])
-            gradients = tape.gradient(loss, body + head)
+                own = encode(0, None)
         else:
-            embeddings = encode_in_parts(self, pictures, self.micro_batch, self.embedding_dim)
-            with tf.GradientTape() as tape:
-                tape.watch(embeddings)
-                measures = self.measure(embeddings, batch, training=True)
-                loss = scaled(measures["loss"])
-            outer, *head_gradients = tape.gradient(
-                loss, [embeddings, *head], unconnected_gradients="zero"
+            part = max(self.micro_batch // self.views, 1)
+            before = self._replay.keep()
+            own = encode_in_parts(encode, count, part, [self.views, self.embedding_dim])
+        joint = join_replicas(own, batch)
+        with tf.GradientTape() as outer_tape:
+            outer_tape.watch(joint.embeddings)
+            embeddings, measures = self._measure(joint, training=True)
+            loss = scaled(measures["loss"])
+        outer, *head_gradients = outer_tape.gradient(
+            loss, [joint.embeddings, *head], unconnected_gradients="zero"
+        )
+        outer = tf.convert_to_tensor(outer)[joint.offset : joint.offset + count]
+        if self.micro_batch is None:
+            gradients = tape.gradient(
+                own, body, output_gradients=outer, unconnected_gradients="zero"
             )
-            gradients = gradients_in_parts(self, pictures, self.micro_batch, body, outer)
-            gradients += head_gradients
+        else:
+            self._replay.put_back(before)
+            gradients = gradients_in_parts(encode, count, part, body, outer)
+        # Every replica has the whole gradient of the head, and optimizers add up over replicas.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            head_gradients = [tf.convert_to_tensor(g) / replicas for g in head_gradients]
+        gradients += head_gradients
         if hasattr(self.optimizer, "get_unscaled_gradients"):
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, body + head, strict=True))
@@ -149,15 +187,38 @@ class PretrainingModel(keras.Model):
     @tf.autograph.experimental.do_not_convert
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Losses and alarms of a batch of pages."""
-        pictures = self.pictures(batch, training=False)
-        part = self.micro_batch or tf.shape(pictures)[0]
-        embeddings = encode_in_parts(self, pictures, part, self.embedding_dim, training=False)
-        return self._update(self.measure(embeddings, batch, training=False), embeddings)
+        batch = self.numbers(batch)
+        count = tf.shape(batch["item_index"])[0]
+        part = max(self.micro_batch // self.views, 1) if self.micro_batch else tf.maximum(count, 1)
+        encode = partial(self._encode, batch, training=False)
+        own = encode_in_parts(encode, count, part, [self.views, self.embedding_dim])
+        embeddings, measures = self._measure(join_replicas(own, batch), training=False)
+        return self._update(measures, embeddings)
 
     @tf.autograph.experimental.do_not_convert
     def predict_step(self, pictures: tf.Tensor) -> tf.Tensor:
         """Embeddings of a batch of pictures."""
         return super().predict_step(pictures)
+
+    def _encode(
+        self,
+        batch: Batch,
+        start: int | tf.Tensor,
+        end: tf.Tensor | None,
+        training: bool,
+    ) -> tf.Tensor:
+        """Embeddings of the pictures ``start`` to ``end``: [p, views, d]."""
+        part = {**batch, "image": decode_pictures(batch, start, end), "start": start}
+        encoded = self(self.pictures(part, training), training=training)
+        by_view = tf.reshape(encoded, [self.views, -1, self.embedding_dim])
+        return tf.transpose(by_view, [1, 0, 2])
+
+    def _measure(self, joint: Joint, training: bool) -> tuple[tf.Tensor, Batch]:
+        """The embeddings [views * u, d] of the joint batch, and what is measured on them."""
+        by_view = tf.transpose(tf.gather(joint.embeddings, joint.distinct), [1, 0, 2])
+        embeddings = tf.reshape(by_view, [-1, self.embedding_dim])
+        with joint_batch():
+            return embeddings, self.measure(embeddings, joint.batch, training)
 
     def _update(self, measures: Batch, embeddings: tf.Tensor) -> dict[str, tf.Tensor]:
         detached = tf.stop_gradient(embeddings)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfrec_vis.errors import InputError, check_ranges
-from tfrec_vis.pretraining.names import ABLATIONS, METHODS, UNTRAINED
+from tfrec_vis.pretraining.names import (
+    ABLATIONS,
+    CANDIDATES,
+    METHODS,
+    PRESETS,
+    RECONSTRUCTIONS,
+    UNTRAINED,
+)
 
 
 @dataclass(frozen=True)
@@ -13,7 +20,8 @@ class PretrainSettings:
     """The recipe's ``pretrain`` section.
 
     Attributes:
-        method: "courier"; the embedding that is judged and exported.
+        method: "courier", "simclr", "simsiam", "clip" or "supervised"; the embedding that is
+            judged and exported.
         compare: names of further methods, of ablations, "random" or "imagenet", trained (or just
             embedded) with the same encoder, data and budget.
         encoder: a name of ``encoders.names()``.
@@ -24,16 +32,40 @@ class PretrainSettings:
         num_heads: attention heads of the reconstruction.
         project_values: W_V and W_O in the reconstruction (the released form). Off by default:
             on small data they rebuild what was popular instead of what the history looks like.
-        temperature: tau of both contrasts.
+        temperature: tau of both contrasts; the other methods have their papers' own.
+        preset: "paper", or "paper_code": what the authors' released code does (see
+            ``names.RELEASED``), with project_values, a click head of weight 1 under batch norm
+            and coupled weight decay.
+        reconstruction: "attention", "self_attention", "nearest" or "mean".
+        page_view_weight, click_sequence_weight, click_head_weight: of COURIER's losses; at 0 a
+            loss is left out.
+        candidates: of the page-view contrast: "all" shown items, "clicked" or (beside the
+            positive) "unclicked" ones alone; "none": no contrast at all, only alignment, which
+            collapses.
+        learned_temperature: whether tau is trained, from ``temperature`` on.
+        memory_bank: items of earlier batches that are further candidates.
+        log_q: whether the contrasts are corrected for how often items are candidates.
+        projection_head: whether COURIER's losses see the embedding through an MLP.
         epochs: passes over the pages.
         batch_size: pages in a batch.
         micro_batch: pictures that the encoder holds at once (gradient caching); None: all.
+        chunk_size: anchors whose similarities the losses hold at once; None: all.
         learning_rate: Adam's, at its highest.
         schedule: "constant", or "cosine" (to zero, after a warm-up over the first twentieth).
-        weight_decay: decoupled.
+        weight_decay: of all trained weights.
+        weight_decay_kind: "decoupled" (AdamW: the weights shrink by it beside Adam's step), or
+            "coupled" (Adam with L2: it is part of the gradient; the authors' form).
+        clip_norm: gradients with a larger norm, of all weights together, are scaled down to it;
+            None: never.
+        holdout: share of the pages, the last in time, that is not trained on; on them intention
+            retrieval is measured after every epoch.
+        early_stopping: epochs without a better ``val_mrr`` after which training ends; the
+            weights of the best epoch are kept. None: all epochs are trained, the last is kept.
         freeze_bn: batch norm on its trained statistics; None: where weights are trained.
         flip: mirror pictures at random.
         mixed_precision: None, "mixed_bfloat16" or "mixed_float16".
+        devices: "one"; "mirrored", all of this machine's GPUs; or "workers", all GPUs of the
+            processes that TF_CONFIG names, each of which runs the same command.
         checkpoint_seconds: time between checkpoints.
         seed: of the initial weights, the order of pages and the flips.
     """
@@ -47,15 +79,31 @@ class PretrainSettings:
     num_heads: int = 4
     project_values: bool = False
     temperature: float = 0.05
+    preset: str = "paper"
+    reconstruction: str = "attention"
+    page_view_weight: float = 1.0
+    click_sequence_weight: float = 1.0
+    click_head_weight: float = 0.0
+    candidates: str = "all"
+    learned_temperature: bool = False
+    memory_bank: int = 0
+    log_q: bool = False
+    projection_head: bool = False
     epochs: int = 3
     batch_size: int = 64
     micro_batch: int | None = 128
+    chunk_size: int | None = 1024
     learning_rate: float = 3e-5
     schedule: str = "cosine"
     weight_decay: float = 1e-6
+    weight_decay_kind: str = "decoupled"
+    clip_norm: float | None = None
+    holdout: float = 0.0
+    early_stopping: int | None = None
     freeze_bn: bool | None = None
     flip: bool = True
     mixed_precision: str | None = None
+    devices: str = "one"
     checkpoint_seconds: int = 60
     seed: int = 0
 
@@ -70,6 +118,16 @@ class PretrainSettings:
             if getattr(self, name) not in known:
                 listed = ", ".join(str(choice) for choice in known)
                 raise InputError(f"pretrain.{name}: expected {listed}, got {getattr(self, name)!r}")
+        if not (self.page_view_weight or self.click_sequence_weight or self.click_head_weight):
+            raise InputError(
+                "pretrain: page_view_weight, click_sequence_weight and click_head_weight are all "
+                "0; set one above 0"
+            )
+        if self.early_stopping is not None and not self.holdout:
+            raise InputError(
+                "pretrain.early_stopping: needs pages that are held out; set pretrain.holdout, "
+                "to 0.05 for instance"
+            )
         object.__setattr__(self, "compare", tuple(self.compare))
         others = [n for n in (*METHODS, *ABLATIONS, *UNTRAINED) if n != self.method]
         for name in self.compare:
@@ -86,15 +144,28 @@ _RANGES = {
     "embedding_dim": (1, 65_536),
     "num_heads": (1, 1024),
     "temperature": (1e-6, 1e6),
+    "page_view_weight": (0, 1e6),
+    "click_sequence_weight": (0, 1e6),
+    "click_head_weight": (0, 1e6),
+    "memory_bank": (0, 100_000_000),
     "epochs": (1, 100_000),
     "batch_size": (1, 1_000_000),
     "micro_batch": (1, 1_000_000),
+    "chunk_size": (1, 1_000_000),
     "learning_rate": (1e-12, 100),
     "weight_decay": (0, 100),
+    "clip_norm": (1e-6, 1e6),
+    "holdout": (0, 0.5),
+    "early_stopping": (1, 100_000),
     "checkpoint_seconds": (0, 1e9),
 }
 _CHOICES = {
     "method": METHODS,
+    "preset": PRESETS,
+    "reconstruction": RECONSTRUCTIONS,
+    "candidates": CANDIDATES,
     "schedule": ("constant", "cosine"),
+    "weight_decay_kind": ("decoupled", "coupled"),
     "mixed_precision": (None, "mixed_bfloat16", "mixed_float16"),
+    "devices": ("one", "mirrored", "workers"),
 }

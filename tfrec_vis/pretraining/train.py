@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 from pathlib import Path
 
@@ -9,74 +11,150 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfrec_vis.data import decode_letterboxed, pages, read_items, read_manifest
+from tfrec_vis.data import decode_letterboxed, pages, read_items, read_manifest, read_pages
 from tfrec_vis.data.items import read_pictures
 from tfrec_vis.data.pages import batch_count
 from tfrec_vis.errors import InputError
-from tfrec_vis.pretraining.callbacks import Checkpoints, Curves
+from tfrec_vis.pretraining.alarms import Alarms
+from tfrec_vis.pretraining.checkpoints import Checkpoints
+from tfrec_vis.pretraining.curves import Curves
+from tfrec_vis.pretraining.devices import Devices
+from tfrec_vis.pretraining.early_stopping import EarlyStopping
+from tfrec_vis.pretraining.examples import Examples
+from tfrec_vis.pretraining.holdout import cut_of
 from tfrec_vis.pretraining.methods import build_model
 from tfrec_vis.pretraining.model import PretrainingModel
+from tfrec_vis.pretraining.optimizer import build_optimizer
+from tfrec_vis.pretraining.profile import Profile
+from tfrec_vis.pretraining.progress import TrainingProgress
+from tfrec_vis.pretraining.random_state import restorable_randomness
+from tfrec_vis.pretraining.record import Record
+from tfrec_vis.pretraining.retrieval import IntentionRetrieval
+from tfrec_vis.pretraining.sample_pages import sample_pages
 from tfrec_vis.pretraining.settings import PretrainSettings
 
 _MODEL = "model.keras"
 _SAMPLE = 4096
 """Items whose features start the output layer."""
+_HELD_OUT = 64
+"""Held-out pages that are read at once."""
+_EXAMPLES = 16
+"""Pages that are looked at in TensorBoard."""
 
 
 def train(
-    prepared: str | Path, out: str | Path, settings: PretrainSettings, logs: str | Path
+    prepared: str | Path,
+    out: str | Path,
+    settings: PretrainSettings,
+    logs: str | Path,
+    profile: bool = False,
 ) -> PretrainingModel:
     """Trains, or goes on with an interrupted training of the same settings.
 
+    A training that is killed at any moment and taken up ends with the weights of one that nobody
+    disturbed, bit for bit where operations are deterministic.
+
     Args:
         prepared: folder that ``prepare`` wrote.
-        out: folder of this run; holds checkpoints while training, then model.keras.
+        out: folder of this run; holds checkpoints while training, then model.keras, and
+            training.json: held-out intention retrieval after each epoch, the best one, alarms.
         settings: the run's settings.
         logs: TensorBoard folder.
+        profile: also write a TensorFlow profile of a few steps there.
 
     Returns:
         The trained model, saved in ``out``.
 
     Raises:
-        InputError: settings that cannot work.
+        InputError: settings that cannot work, or that are not those ``out`` was begun with.
     """
-    out = Path(out)
-    model = build_model(settings)
-    records = read_manifest(prepared)["splits"]["pretrain"]["records"]
-    if not records:
-        raise InputError(f"{prepared}: no page view before the first cut; raise prepare.splits")
-    steps = batch_count(records, settings.batch_size)
-    model.compile(optimizer=_optimizer(settings, steps * settings.epochs), jit_compile=False)
+    devices = Devices(settings.devices)
+    with devices.strategy.scope():
+        return _train(Path(prepared), Path(out), settings, Path(logs), profile, devices)
 
-    checkpoints = Checkpoints(model, out / "checkpoints", settings.checkpoint_seconds)
+
+def _train(
+    prepared: Path,
+    out: Path,
+    settings: PretrainSettings,
+    logs: Path,
+    profile: bool,
+    devices: Devices,
+) -> PretrainingModel:
+    manifest = read_manifest(prepared)
+    record = Record(settings, manifest)
+    if record.is_done(out, _MODEL):
+        shutil.rmtree(out / "checkpoints", ignore_errors=True)
+        return load(out)
+    if not manifest["splits"]["pretrain"]["records"]:
+        raise InputError(f"{prepared}: no page view before the first cut; raise prepare.splits")
+    timestamps = read_pages(prepared).timestamp
+    cut = cut_of(timestamps, settings.holdout)
+    steps = batch_count(int((timestamps < cut).sum()), settings.batch_size)
+    with restorable_randomness(settings.seed):
+        model = build_model(settings, prepared)
+    model.compile(optimizer=build_optimizer(settings, steps * settings.epochs), jit_compile=False)
+
+    stopping = None
+    if settings.early_stopping is not None:
+        stopping = EarlyStopping(model, record, settings.early_stopping)
+    checkpoints = Checkpoints(
+        model,
+        out / "checkpoints",
+        # By the clock, no two processes would save at the same batch.
+        math.inf if devices.in_step else settings.checkpoint_seconds,
+        record,
+        stopping.variables if stopping else (),
+    )
     done = checkpoints.restore()
+    checkpoints.folder = devices.folder(checkpoints.folder)
+    out, logs = devices.folder(out), devices.folder(logs)
     if not done:
         shutil.rmtree(logs, ignore_errors=True)
-        _start_output_layer(model, prepared, settings)
-    callbacks = [Curves(logs), checkpoints]
-    while done < steps * settings.epochs:
-        epoch, batch = divmod(done, steps)
-        dataset = pages(
-            prepared,
-            batch_size=settings.batch_size,
-            image_size=settings.image_size,
-            seed=settings.seed,
-            flip=settings.flip,
-            first_epoch=epoch,
-            first_batch=batch,
-        )
-        # An epoch taken up in its middle is finished on its own, the others go in one fit.
-        last = epoch + 1 if batch else settings.epochs
-        model.fit(
-            dataset if batch else dataset.repeat(),
-            initial_epoch=epoch,
-            epochs=last,
-            steps_per_epoch=steps - batch,
-            callbacks=callbacks,
-            verbose=0,
-        )
-        done = last * steps
-    model.save(out / _MODEL)
+        _start_output_layer(model, prepared, settings, cut)
+    profiler = Profile(logs) if profile else None
+    callbacks = _watchers(prepared, settings, cut, record, logs, devices)
+    callbacks += [callback for callback in (stopping, profiler) if callback]
+    with TrainingProgress(steps * settings.epochs, done) as progress:
+        while done < steps * settings.epochs and not record.values["stopped"]:
+            epoch, batch = divmod(done, steps)
+
+            def read(
+                context: tf.distribute.InputContext | None, epoch: int = epoch, batch: int = batch
+            ) -> tf.data.Dataset:
+                dataset = pages(
+                    prepared,
+                    batch_size=settings.batch_size,
+                    image_size=settings.image_size,
+                    seed=settings.seed,
+                    flip=settings.flip,
+                    first_epoch=epoch,
+                    first_batch=batch,
+                    before=cut,
+                    titles=model.needs_titles,
+                    input_context=context,
+                )
+                return dataset if batch else dataset.repeat()
+
+            # An epoch taken up in its middle is finished on its own, the others go in one fit.
+            last = epoch + 1 if batch else settings.epochs
+            model.fit(
+                devices.read(read),
+                initial_epoch=epoch,
+                epochs=last,
+                steps_per_epoch=steps - batch,
+                callbacks=[*callbacks, progress, checkpoints],
+                verbose=0,
+            )
+            done = last * steps
+    if profiler:
+        profiler.stop()
+    if stopping:
+        stopping.restore_best()
+    record.write(out)
+    beside = out / f"partial.{_MODEL}"
+    model.save(beside)
+    os.replace(beside, out / _MODEL)
     checkpoints.remove()
     return model
 
@@ -86,14 +164,55 @@ def load(folder: str | Path) -> PretrainingModel:
     return keras.models.load_model(Path(folder) / _MODEL, compile=False)
 
 
+def _watchers(
+    prepared: Path,
+    settings: PretrainSettings,
+    cut: int,
+    record: Record,
+    logs: Path,
+    devices: Devices,
+) -> list[keras.callbacks.Callback]:
+    """Callbacks that measure and show; those that use what others measured come later."""
+    callbacks: list[keras.callbacks.Callback] = []
+    if settings.holdout:
+        held_out = pages(
+            prepared,
+            batch_size=_HELD_OUT,
+            image_size=settings.image_size,
+            shuffle=False,
+            since=cut,
+            decode_ahead=None,
+        )
+
+        def keep(epoch: int, logs: dict[str, float]) -> None:
+            values = {name: value for name, value in logs.items() if name.startswith("val_")}
+            record.values["holdout"].append(values)
+
+        callbacks += [
+            IntentionRetrieval(held_out),
+            keras.callbacks.LambdaCallback(on_epoch_end=keep),
+        ]
+    size = settings.image_size or read_manifest(prepared)["settings"]["image_size"]
+    examples = sample_pages(prepared, size, _EXAMPLES, cut if settings.holdout else None)
+    if settings.holdout and not len(examples["item_index"]):
+        raise InputError(
+            "pretrain.holdout: no held-out page has a click and a history; raise it, or set it "
+            "to 0 together with pretrain.early_stopping=null"
+        )
+    writer = tf.summary.create_file_writer(str(logs))
+    # They look by the clock, and the other processes would have to look, too.
+    if len(examples["item_index"]) and not devices.in_step:
+        callbacks.append(Examples(writer, examples))
+    return [*callbacks, Curves(writer), Alarms(record)]
+
+
 def _start_output_layer(
-    model: PretrainingModel, prepared: str | Path, settings: PretrainSettings
+    model: PretrainingModel, prepared: str | Path, settings: PretrainSettings, cut: int
 ) -> None:
     manifest = read_manifest(prepared)
     catalogue = read_items(prepared, pictures=False)
-    early = np.flatnonzero(
-        (catalogue.first_seen >= 0) & (catalogue.first_seen < manifest["cuts"][0])
-    )
+    before = cut if settings.holdout else manifest["cuts"][0]
+    early = np.flatnonzero((catalogue.first_seen >= 0) & (catalogue.first_seen < before))
     sample = np.random.default_rng(settings.seed).permutation(early)[:_SAMPLE]
     size = settings.image_size or manifest["settings"]["image_size"]
     images = tf.data.Dataset.from_tensor_slices(read_pictures(prepared, sample))
@@ -104,16 +223,3 @@ def _start_output_layer(
         model.start_from(features.astype(np.float32))
     except ValueError as error:
         raise InputError(f"pretrain.embedding_dim: {error}") from error
-
-
-def _optimizer(settings: PretrainSettings, total: int) -> keras.optimizers.Optimizer:
-    rate: float | keras.optimizers.schedules.LearningRateSchedule = settings.learning_rate
-    if settings.schedule == "cosine":
-        warm_up = max(total // 20, 1)
-        rate = keras.optimizers.schedules.CosineDecay(
-            settings.learning_rate / warm_up,
-            max(total - warm_up, 1),
-            warmup_target=settings.learning_rate,
-            warmup_steps=warm_up,
-        )
-    return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)

@@ -24,6 +24,7 @@ def run_recipe(
     force: str | None = None,
     preparation: PrepareOptions | None = None,
     add_only: bool = False,
+    profile: bool = False,
 ) -> None:
     """Runs the stages that are not done yet.
 
@@ -35,6 +36,7 @@ def run_recipe(
         force: a stage to run again although it is done.
         preparation: how ``prepare`` is run.
         add_only: ``embed`` encodes only items that have no vector yet.
+        profile: pre-training also writes a TensorFlow profile of a few steps.
 
     Raises:
         InputError: an unknown stage, a stage that is missing for ``only``, or bad input.
@@ -44,7 +46,7 @@ def run_recipe(
             raise InputError(f"{option} {name}: unknown stage; known: {', '.join(STAGES)}")
     _make_deterministic()
     preparation = preparation or PrepareOptions()
-    stages = build_stages(recipe, work, preparation)
+    stages = build_stages(recipe, work, preparation, profile)
     if preparation.cuts is not None:
         force = "prepare"  # new cuts are something new to do
     if add_only:

@@ -1,0 +1,79 @@
+"""What a training run remembers besides weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfrec_vis.errors import InputError
+from tfrec_vis.pretraining.settings import PretrainSettings
+
+FILE = "training.json"
+
+
+class Record(tf.train.experimental.PythonState):
+    """The course of a run as JSON: part of every checkpoint, and kept as training.json.
+
+    Attributes:
+        settings: what has to be the same for a run to be taken up.
+        values: ``holdout`` (intention retrieval after each epoch), ``alarms`` (step and text),
+            ``embedding`` (mean pairwise cosine and effective rank, of the last batch),
+            ``best`` (epoch and value, where training can stop early), ``stopped``.
+    """
+
+    def __init__(self, settings: PretrainSettings, prepared: dict[str, Any]) -> None:
+        super().__init__()
+        # Neither the time between checkpoints nor the other methods matter to this run.
+        same = asdict(replace(settings, checkpoint_seconds=0, compare=()))
+        self.settings = json.loads(json.dumps({**same, "prepared": prepared.get("checksums")}))
+        self.values: dict[str, Any] = {
+            "holdout": [],
+            "alarms": [],
+            "embedding": None,
+            "best": None,
+            "stopped": False,
+        }
+
+    def serialize(self) -> str:
+        """As text, for a checkpoint."""
+        return json.dumps({"settings": self.settings, **self.values})
+
+    def deserialize(self, text: str | bytes) -> None:
+        """From a checkpoint's text."""
+        values = json.loads(text)
+        del values["settings"]
+        self.values = values
+
+    def check(self, text: str | bytes, where: Path) -> None:
+        """Checks that what was written in ``where`` is of a run with the same settings.
+
+        Raises:
+            InputError: names the settings that differ.
+        """
+        there = json.loads(text)["settings"]
+        names = sorted(there.keys() | self.settings.keys())
+        differ = [name for name in names if there.get(name) != self.settings.get(name)]
+        if differ:
+            raise InputError(
+                f"{where}: of a training with other settings ({', '.join(differ)}); remove the "
+                "folder to train anew, or go on with the settings it was begun with"
+            )
+
+    def write(self, out: Path) -> None:
+        """Writes training.json."""
+        beside = out / f"{FILE}.new"
+        beside.write_text(json.dumps({"settings": self.settings, **self.values}, indent=1))
+        os.replace(beside, out / FILE)
+
+    def is_done(self, out: Path, model: str) -> bool:
+        """Whether a run of the same settings ended in ``out`` with its model."""
+        try:
+            there = json.loads((out / FILE).read_text())
+        except (OSError, ValueError):
+            return False
+        return there.get("settings") == self.settings and (out / model).is_file()
