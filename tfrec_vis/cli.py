@@ -50,6 +50,10 @@ Work = Annotated[
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Replace a setting.", metavar="A.B=C")
 ]
+Profile = Annotated[
+    bool,
+    typer.Option("--profile", help="Write a TensorFlow profile of a few pre-training steps."),
+]
 
 _STAGES = "prepare, pretrain, embed, evaluate, export or report"
 _INTERRUPTED = 130
@@ -103,6 +107,7 @@ def _run(
     until: str | None = None,
     force: str | None = None,
     preparation: PrepareOptions | None = None,
+    profile: bool = False,
 ) -> None:
     from tfrec_vis.data import PreparedDataError
     from tfrec_vis.recipes import load_recipe
@@ -112,7 +117,7 @@ def _run(
     folder = work or Path("runs") / loaded.name
     try:
         with locked(folder):
-            run_recipe(loaded, folder, only, until, force, preparation)
+            run_recipe(loaded, folder, only, until, force, preparation, profile)
     except PreparedDataError as error:
         raise InputError(str(error)) from error
 
@@ -128,9 +133,10 @@ def run(
     force: Annotated[
         str | None, typer.Option(help=f"Run this stage again: {_STAGES}.", metavar="STAGE")
     ] = None,
+    profile: Profile = False,
 ) -> None:
     """The whole chain: prepare, pretrain, embed, evaluate, export, report."""
-    _run(recipe, work, settings, until=until, force=force)
+    _run(recipe, work, settings, until=until, force=force, profile=profile)
 
 
 @app.command()
@@ -179,9 +185,11 @@ def prepare(
 
 
 @app.command()
-def pretrain(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+def pretrain(
+    recipe: RecipeFile, work: Work = None, settings: Settings = None, profile: Profile = False
+) -> None:
     """Pre-train the image encoder on what users click."""
-    _run(recipe, work, settings, only="pretrain")
+    _run(recipe, work, settings, only="pretrain", profile=profile)
 
 
 @app.command()

@@ -70,7 +70,7 @@ def ended_well(pid: int) -> bool:
 
 
 def main(prepared: str, out: Path, seed: int, kills: int) -> None:
-    moments, epochs = random.Random(seed), max(3, 2 * kills)
+    moments, epochs = random.Random(seed), max(3, 3 * kills)
     begun = time.monotonic()
     whole = fork(lambda: trained(prepared, out / "unbroken", out / "unbroken.npz", epochs))
     assert ended_well(whole)
@@ -86,7 +86,7 @@ def main(prepared: str, out: Path, seed: int, kills: int) -> None:
     for kill in range(kills):
         before, pid = there(), fork(again)
         if kill % 4 == 3:  # at any moment, before the first step too
-            time.sleep(moments.uniform(0, seconds))
+            time.sleep(moments.uniform(0, seconds / 6))
         else:  # among steps and saving, one after the other
             while not there() - before and os.waitpid(pid, os.WNOHANG)[0] == 0:
                 time.sleep(0.002)

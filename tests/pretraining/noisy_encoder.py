@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 
+@keras.saving.register_keras_serializable(package="tests")
 class Remembering(keras.layers.Layer):
     """Adds what it saw before, and noise from TensorFlow's global generator (as keras-cv does)."""
 

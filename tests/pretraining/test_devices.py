@@ -14,13 +14,15 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("replica_steps.py")
 ROOT = Path(__file__).resolve().parents[2]
+TRAIN = SCRIPT.with_name("train_devices.py")
+FILES = ["model.keras", "training.json"]
 SECONDS = 300
 
 
-def start(prepared, out, *arguments, **environment):
+def start(prepared, out, *arguments, script=SCRIPT, **environment):
     paths = [str(ROOT), str(ROOT / "tests"), str(SCRIPT.parent)]
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(prepared), str(out), *arguments],
+        [sys.executable, str(script), str(prepared), str(out), *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -49,6 +51,13 @@ def free_ports(count):
     finally:
         for one in sockets:
             one.close()
+
+
+def cluster_of_two():
+    """TF_CONFIG of each of two processes."""
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    tasks = [{"type": "worker", "index": index} for index in range(2)]
+    return [json.dumps({"cluster": {"worker": addresses}, "task": task}) for task in tasks]
 
 
 def assert_equal(folder, case, *others):
@@ -93,13 +102,40 @@ def test_replicas_of_the_other_methods(prepared_shop, tmp_path, case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["courier", "cached"])
 def test_two_processes_are_one_with_the_joint_batch(prepared_shop, tmp_path, case):
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    tasks = [{"type": "worker", "index": index} for index in range(2)]
-    configs = [json.dumps({"cluster": {"worker": addresses}, "task": task}) for task in tasks]
+    finish([start(prepared_shop, tmp_path, case, "one")])
+    configs = cluster_of_two()
+    finish([start(prepared_shop, tmp_path, case, "workers", TF_CONFIG=one) for one in configs])
+    assert_equal(tmp_path, case, "workers0", "workers1")
+
+
+def trained(folder, name):
+    return list(np.load(folder / f"{name}.npz").values())
+
+
+def assert_close(found, expected):
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, two, atol=2e-4)
+
+
+@pytest.mark.slow
+def test_a_training_on_two_devices_is_that_on_one_and_is_taken_up(prepared_shop, tmp_path):
+    for name, *arguments in (["one", "one"], ["whole", "mirrored"], ["broken", "mirrored", "7"]):
+        finish([start(prepared_shop, tmp_path, name, *arguments, script=TRAIN)])
+    assert_close(trained(tmp_path, "whole"), trained(tmp_path, "one"))
+    for one, two in zip(trained(tmp_path, "broken"), trained(tmp_path, "whole"), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert sorted(path.name for path in (tmp_path / "broken/out").iterdir()) == FILES
+
+
+@pytest.mark.slow
+def test_a_training_of_two_processes_is_taken_up_at_the_epoch(prepared_shop, tmp_path):
+    finish([start(prepared_shop, tmp_path, "one", "one", script=TRAIN)])
     finish(
         [
-            start(prepared_shop, tmp_path, case, "one"),
-            *(start(prepared_shop, tmp_path, case, "workers", TF_CONFIG=c) for c in configs),
+            start(prepared_shop, tmp_path, "both", "workers", "7", script=TRAIN, TF_CONFIG=config)
+            for config in cluster_of_two()
         ]
     )
-    assert_equal(tmp_path, case, "workers0", "workers1")
+    for worker in ("both0", "both1"):
+        assert_close(trained(tmp_path, worker), trained(tmp_path, "one"))
+    assert sorted(path.name for path in (tmp_path / "both/out").iterdir()) == FILES

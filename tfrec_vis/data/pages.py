@@ -73,8 +73,8 @@ def pages(
         seed: of the shuffle, of ``flip`` and of an ``augment`` that takes one.
         flip: mirror each picture of a batch left to right with probability 1/2.
         augment: ``"crop_and_color"`` (keras-cv), or a callable, such as a keras-cv layer, that
-            is given the distinct pictures uint8 [u, h, w, 3] (and the batch's seed, int32 [2],
-            if it has a parameter ``seed``).
+            is given the distinct pictures uint8 [u, h, w, 3], at most 256 at once (and a seed of
+            the batch and of its 256, int32 [2], if it has a parameter ``seed``).
         first_epoch: number of the first epoch.
         first_batch: batches of the first epoch to leave out (resuming).
         epochs: how many epochs one iteration goes through; default: one, the next.

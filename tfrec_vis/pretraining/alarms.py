@@ -52,6 +52,6 @@ class Alarms(BatchValues):
         alarms = self._record.values["alarms"]
         if alarms:
             return
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         alarms.append({"step": step, "text": text})
         print(f"  warning: step {step}: {text}; see docs/pretraining.md", flush=True)

@@ -18,7 +18,6 @@ from tfrec_vis.pretraining.record import Record
 
 _KEPT = 2
 _NAME = re.compile(r"(batch-\d+)(\.index|\.data-\d+-of-\d+)?")
-_DAMAGE = (tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.NotFoundError)
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -74,7 +73,7 @@ class Checkpoints(keras.callbacks.Callback):
             path = self.folder / prefix
             try:
                 record = _read_whole(path)
-            except _DAMAGE:
+            except (tf.errors.OpError, IndexError):  # as TensorFlow reads past an end
                 print(f"  {path}: damaged, the checkpoint before it is taken", flush=True)
                 self._remove([p for p in self.folder.iterdir() if _prefix(p) == prefix])
                 continue
@@ -87,7 +86,7 @@ class Checkpoints(keras.callbacks.Callback):
                     "of tfrec-vis, or another encoder by the same name); remove the folder to "
                     "train anew"
                 ) from error
-            return int(self._batches)
+            return int(self._batches.numpy())
         return 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -107,7 +106,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._checkpoint.write(str(self.folder / f"batch-{int(self._batches)}"))
+        self._checkpoint.write(str(self.folder / f"batch-{int(self._batches.numpy())}"))
         kept = sorted(self._names(), key=_number)[-_KEPT:]
         # Older ones, and what a kill left unfinished.
         self._remove([path for path in self.folder.iterdir() if _prefix(path) not in kept])

@@ -30,13 +30,13 @@ class Curves(BatchValues):
         rates = {"learning_rate": float(inner.learning_rate.numpy())}
         if hasattr(inner, "gradient_norm"):
             rates["gradient_norm"] = float(inner.gradient_norm.numpy())
-        with self._writer.as_default(int(optimizer.iterations)):
+        with self._writer.as_default(int(optimizer.iterations.numpy())):
             for name, value in (values | rates).items():
                 tf.summary.scalar(name, value)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the held-out values."""
-        with self._writer.as_default(int(self.model.optimizer.iterations)):
+        with self._writer.as_default(int(self.model.optimizer.iterations.numpy())):
             for name, value in (logs or {}).items():
                 if name.startswith("val_"):
                     tf.summary.scalar(name, value)

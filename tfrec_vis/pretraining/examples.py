@@ -62,7 +62,7 @@ class Examples(keras.callbacks.Callback):
 
     def _look(self) -> None:
         positive, negative, grid = look(self.model, self._embed(self._batch["image"]), self._batch)
-        with self._writer.as_default(int(self.model.optimizer.iterations)):
+        with self._writer.as_default(int(self.model.optimizer.iterations.numpy())):
             tf.summary.histogram("anchor_positive_cosine", positive)
             tf.summary.histogram("anchor_negative_cosine", negative)
             tf.summary.image("intention", grid[np.newaxis])

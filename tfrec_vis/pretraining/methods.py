@@ -95,7 +95,7 @@ def _courier(settings: PretrainSettings, encoder: keras.Model, prepared: str | P
         settings.project_values or released,
         settings.temperature,
         settings.micro_batch,
-        settings.chunk_size,
+        chunk_size=settings.chunk_size,
         reconstruction=settings.reconstruction,
         page_view_weight=settings.page_view_weight,
         click_sequence_weight=settings.click_sequence_weight,

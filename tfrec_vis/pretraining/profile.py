@@ -17,27 +17,28 @@ class Profile(keras.callbacks.Callback):
     Args:
         logs: TensorBoard folder.
         skip: steps before.
-        steps: steps that are profiled.
+        steps: whole steps that are profiled.
     """
 
     def __init__(self, logs: str | Path, skip: int = 5, steps: int = 5) -> None:
         super().__init__()
         self._logs = str(logs)
-        self._begin, self._end = skip, skip + steps
+        # Keras calls within a step: the first one that is profiled is not whole.
+        self._begin, self._end = skip, skip + 1 + steps
         self._done = 0
         self._running = False
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts when it is time."""
+        """Starts or ends when it is time."""
         if self._done == self._begin:
             tf.profiler.experimental.start(self._logs)
             self._running = True
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Ends when it is time."""
-        self._done += 1
         if self._done == self._end:
             self.stop()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Counts."""
+        self._done += 1
 
     def stop(self) -> None:
         """Ends a profile that a short training has left open, and says what there is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
@@ -34,7 +35,7 @@ def random_generators(model: keras.Model) -> list[tf.random.Generator]:
     """
     generators = {id(found): found for found in (tf.random.get_global_generator(),)}
     for layer in model._flatten_layers():
-        held = getattr(layer, "_random_generator", None)
+        held: Any = getattr(layer, "_random_generator", None)
         if hasattr(held, "_maybe_init"):  # Keras's, around one of TensorFlow's
             held._maybe_init()
             held = held._generator

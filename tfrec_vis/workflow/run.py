@@ -22,6 +22,7 @@ def run_recipe(
     until: str | None = None,
     force: str | None = None,
     preparation: PrepareOptions | None = None,
+    profile: bool = False,
 ) -> None:
     """Runs the stages that are not done yet.
 
@@ -32,6 +33,7 @@ def run_recipe(
         until: the last stage to run.
         force: a stage to run again although it is done.
         preparation: how ``prepare`` is run.
+        profile: pre-training also writes a TensorFlow profile of a few steps.
 
     Raises:
         InputError: an unknown stage, a stage that is missing for ``only``, or bad input.
@@ -41,7 +43,7 @@ def run_recipe(
             raise InputError(f"{option} {name}: unknown stage; known: {', '.join(STAGES)}")
     _make_deterministic()
     preparation = preparation or PrepareOptions()
-    stages = build_stages(recipe, work, preparation)
+    stages = build_stages(recipe, work, preparation, profile)
     if preparation.cuts is not None:
         force = "prepare"  # new cuts are something new to do
     if only is not None:

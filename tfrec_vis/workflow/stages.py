@@ -46,7 +46,10 @@ from tfrec_vis.workflow.stage import Stage
 
 
 def build_stages(
-    recipe: Recipe, work: Path, preparation: PrepareOptions | None = None
+    recipe: Recipe,
+    work: Path,
+    preparation: PrepareOptions | None = None,
+    profile: bool = False,
 ) -> list[Stage]:
     """All stages of a recipe in order; several of them may be called "embed"."""
     options = preparation or PrepareOptions()
@@ -62,7 +65,7 @@ def build_stages(
     )
     run = recipe.pretrain
     trained = {
-        name: _pretrain_stage(name, settings_of(name, run), work, prepared)
+        name: _pretrain_stage(name, settings_of(name, run), work, prepared, profile)
         for name in (run.method, *run.compare)
         if name not in UNTRAINED
     }
@@ -86,13 +89,20 @@ def build_stages(
     return [prepared, *trained.values(), *embeddings, evaluated, exported]
 
 
-def _pretrain_stage(name: str, run: PretrainSettings, work: Path, prepared: Stage) -> Stage:
+def _pretrain_stage(
+    name: str, run: PretrainSettings, work: Path, prepared: Stage, profile: bool
+) -> Stage:
     """One pre-training, kept in pretrain/NAME."""
+    if run.devices == "workers":
+        raise InputError(
+            "pretrain.devices: expected one or mirrored, got workers; tfrec-vis is one process: "
+            "run pipelines/pretrain_workers.py in each (docs/devices.md)"
+        )
 
     def make(out: Path) -> None:
         # Many trainings one after the other must not pile up their graphs.
         keras.backend.clear_session()
-        train(prepared.folder, out, run, work / "logs" / name)
+        train(prepared.folder, out, run, work / "logs" / name, profile)
         (out / "settings.json").write_text(json.dumps(asdict(run), indent=1))
 
     return Stage(
