@@ -19,9 +19,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tfrec_vis.demo import ITEMS, SECTIONS, SEED, USERS, run_demo
-from tfrec_vis.errors import InputError
-from tfrec_vis.pretraining import ABLATIONS, METHODS, UNTRAINED
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfrec_vis.demo import ITEMS, SECTIONS, SEED, USERS, run_demo  # noqa: E402
+from tfrec_vis.errors import InputError  # noqa: E402
+from tfrec_vis.pretraining import ABLATIONS, METHODS, UNTRAINED  # noqa: E402
 
 FEATURE = "sim_score"
 COMPARED = {

@@ -145,14 +145,13 @@ def _judge(head: Any, x: tf.Tensor) -> tf.Tensor:
 
 def _reconstructions() -> list[Case]:
     case = partial(Case, inputs=_user_rows, empty=("padding", "no clicks"), from_one=_rebuild)
-    attention: Any = {"num_heads": 2}
+    cross, within = layers.IntentionReconstruction, layers.SelfAttentionReconstruction
     return [
-        case(name, getattr(layers, name), options={**attention, "project_values": project})
-        for name in ("IntentionReconstruction", "SelfAttentionReconstruction")
-        for project in (True, False)
-    ] + [
-        case(name, getattr(layers, name))
-        for name in ("MeanReconstruction", "NearestReconstruction")
+        case(cross.__name__, cross, options={"num_heads": 2, "project_values": True}),
+        case(cross.__name__, cross, options={"num_heads": 2, "project_values": False}),
+        case(within.__name__, within, options={"num_heads": 2, "project_values": True}),
+        case("MeanReconstruction", layers.MeanReconstruction),
+        case("NearestReconstruction", layers.NearestReconstruction),
     ]
 
 

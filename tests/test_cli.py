@@ -17,7 +17,9 @@ from tfrec_vis import cli
 from tfrec_vis.data import PreparedDataError
 from tfrec_vis.prepare import drift
 
-COMMANDS = "run prepare pretrain embed evaluate export report simulate similar demo doctor".split()
+COMMANDS = (
+    "run prepare pretrain embed evaluate export report simulate similar convert-weights demo doctor"
+).split()
 
 Call = Callable[..., tuple[int, str, str]]
 

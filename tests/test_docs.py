@@ -80,7 +80,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from tfrec_vis import encoders
 
-    def get(name: str, weights: str | None = None) -> tf.keras.Model:
+    def get(name: str, weights: str | None = None, **_: object) -> tf.keras.Model:
         assert name in encoders.names()
         assert weights is None or weights in encoders.weight_sets(name)
         pooling = keras.layers.GlobalAveragePooling2D()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 
 
 def select_tf_keras() -> None:
@@ -24,10 +23,12 @@ def select_tf_keras() -> None:
             "the first use of tf.keras"
         )
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    tensorflow, found = sys.modules.get("tensorflow"), find_spec("tf_keras")
-    if tensorflow is not None and found is not None and found.origin is not None:
-        # An already imported TensorFlow would still import `tensorflow.keras` from Keras 3.
-        vars(tensorflow)["__path__"].insert(0, str(Path(found.origin).parent / "api/_v2"))
+    tensorflow, tf_keras = sys.modules.get("tensorflow"), importlib.util.find_spec("tf_keras")
+    if tensorflow is not None and tf_keras is not None and tf_keras.origin is not None:
+        # Where ``from tensorflow.keras import ...``, as in KerasCV, looks: set at its import.
+        legacy = os.path.join(os.path.dirname(tf_keras.origin), "api", "_v2")
+        if legacy not in tensorflow.__path__:
+            tensorflow.__path__ = [legacy, *tensorflow.__path__]
 
 
 def _keras_3_is_resolved() -> bool:

@@ -107,6 +107,7 @@ def _run(
     until: str | None = None,
     force: str | None = None,
     preparation: PrepareOptions | None = None,
+    add_only: bool = False,
     profile: bool = False,
 ) -> None:
     from tfrec_vis.data import PreparedDataError
@@ -117,7 +118,7 @@ def _run(
     folder = work or Path("runs") / loaded.name
     try:
         with locked(folder):
-            run_recipe(loaded, folder, only, until, force, preparation, profile)
+            run_recipe(loaded, folder, only, until, force, preparation, add_only, profile)
     except PreparedDataError as error:
         raise InputError(str(error)) from error
 
@@ -193,9 +194,17 @@ def pretrain(
 
 
 @app.command()
-def embed(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+def embed(
+    recipe: RecipeFile,
+    work: Work = None,
+    settings: Settings = None,
+    only_new: Annotated[
+        bool,
+        typer.Option("--only-new", help="Encode only items that have no vector yet."),
+    ] = False,
+) -> None:
     """One vector and one cluster id per item."""
-    _run(recipe, work, settings, only="embed")
+    _run(recipe, work, settings, only="embed", add_only=only_new)
 
 
 @app.command()
@@ -257,6 +266,23 @@ def similar(
     for item, title, score in found:
         table.add_row(escape(item), escape(title), f"{score:.3f}")
     Console().print(table)
+
+
+@app.command()
+def convert_weights(
+    source: Annotated[
+        Path, typer.Argument(help="A state dict: .pth or .safetensors.", metavar="IN")
+    ],
+    out: Annotated[Path, typer.Argument(help="New file, .weights.h5.", metavar="OUT")],
+    encoder: Annotated[str, typer.Option(help="The Swin they are of.", metavar="NAME")] = (
+        "swin_tiny"
+    ),
+) -> None:
+    """Weights of a Swin of torchvision or timm to a Keras weights file."""
+    from tfrec_vis.encoders import convert_weights as convert
+
+    convert(source, out, encoder)
+    print(f"{out}: for pretrain.encoder={encoder} as pretrain.weights")
 
 
 @app.command()

@@ -123,3 +123,14 @@ def test_flip_mirrors_about_half(prepared_shop, epoch):
 def test_image_size(prepared_shop):
     batch = next(iter(pages(prepared_shop, batch_size=4, image_size=24)))
     assert batch["image"].shape[1:] == (24, 24, 3)
+
+
+@pytest.mark.parametrize("shop", ["prepared_shop", "embedded_shop"])
+def test_titles_of_distinct_items(request, shop):
+    prepared = request.getfixturevalue(shop)
+    titles = read_items(prepared).title
+    batch = next(iter(pages(prepared, batch_size=16, titles=True)))
+    assert len(batch["title"]) == len(batch["image"]) > 10
+    found = [title.decode() for title in batch["title"].numpy()]
+    assert found == [titles[item] for item in batch["item_index"].numpy()] and all(found)
+    assert "title" not in next(iter(pages(prepared, batch_size=16)))

@@ -11,8 +11,15 @@ import tf_keras as keras
 
 from tfrec_vis import metrics
 from tfrec_vis.data import decode_letterboxed, read_items, read_manifest
-from tfrec_vis.embeddings import EmbedSettings, embed_features, pretraining_items
-from tfrec_vis.embeddings.embed import encode_items, weights_fingerprint
+from tfrec_vis.embeddings import (
+    EmbedSettings,
+    assign_codes,
+    cluster_balance,
+    embed_features,
+    pretraining_items,
+)
+from tfrec_vis.embeddings.embed import embed_catalogue
+from tfrec_vis.embeddings.encode import encode_items, weights_fingerprint
 from tfrec_vis.errors import InputError
 
 SETTINGS = EmbedSettings(clusters=7)
@@ -102,9 +109,57 @@ def test_metadata(prepared_shop, features):
         "encoder_fingerprint": "fingerprint",
         "data_manifest_sha256": hashlib.sha256(manifest).hexdigest(),
         "centred": True,
+        "items": 60,
         "mean_pairwise_cosine": pytest.approx(metrics.mean_pairwise_cosine(made.embedding)),
         "effective_rank": pytest.approx(metrics.effective_rank(made.embedding)),
+        "balance": cluster_balance(made.cluster_id, 7),
     }
+
+
+def test_later_items_have_no_say_in_semantic_ids(prepared_shop, features, first_seen, cuts):
+    late = first_seen >= cuts[1]
+    levels = {"semantic_levels": 3, "semantic_codes": 4}
+    made = embed(prepared_shop, features, **levels)
+    assert made.codebooks.shape == (3, 4, 6) and made.semantic_id.shape == (60, 3)
+    np.testing.assert_array_equal(made.semantic_id, assign_codes(made.embedding, made.codebooks))
+    described = made.metadata["semantic_ids"]
+    assert (described["levels"], described["codes"]) == (3, 4)
+    assert described["distinct"] == len(set(map(tuple, made.semantic_id)))
+    features[late] *= -9
+    changed = embed(prepared_shop, features, **levels)
+    np.testing.assert_array_equal(changed.codebooks, made.codebooks)
+    np.testing.assert_array_equal(changed.semantic_id[~late], made.semantic_id[~late])
+    assert not np.array_equal(changed.semantic_id[late], made.semantic_id[late])
+
+
+def test_large_catalogues_are_worked_on_in_parts_and_in_place(
+    prepared_shop, features, tmp_path, monkeypatch
+):
+    made = embed(prepared_shop, features)
+    monkeypatch.setattr("tfrec_vis.embeddings.embed._SLICE", 7)
+    mapped = np.memmap(tmp_path / "features", np.float32, "w+", shape=(60, 6))
+    mapped[:] = features
+    catalogue = read_items(prepared_shop)
+    manifest = (prepared_shop / "manifest.json").read_bytes()
+    seen = catalogue.first_seen[1:]
+    again = embed_catalogue(mapped, made.item_id, seen, manifest, SETTINGS, "print", mapped)
+    assert again.embedding is mapped
+    np.testing.assert_allclose(mapped, made.embedding, atol=1e-6)
+    np.testing.assert_allclose(again.centre, made.centre, atol=1e-6)
+    np.testing.assert_array_equal(again.cluster_id, made.cluster_id)
+
+
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        ({"semantic_levels": 1}, "embed.semantic_levels: expected 2 or 3, or 0 for no semantic"),
+        ({"semantic_levels": 4}, "embed.semantic_levels: expected 2 or 3"),
+        ({"semantic_codes": 1}, "embed.semantic_codes: expected 2 to"),
+    ],
+)
+def test_wrong_settings(settings, told):
+    with pytest.raises(InputError, match=told):
+        EmbedSettings(**settings)
 
 
 def test_a_feature_of_zeros_stays_finite(prepared_shop, features):
@@ -130,6 +185,9 @@ def test_encodes_every_item_in_order(prepared_shop):
         expected = [picture.reshape(-1, 3).mean(axis=0) for picture in pictures]
         assert encoded.dtype == np.float32
         np.testing.assert_allclose(encoded, expected, rtol=1e-4)
+        some = np.array([41, 7, 60])
+        chosen = encode_items(model, prepared_shop, size, 2, some)
+        np.testing.assert_allclose(chosen, encoded[some - 1], rtol=1e-6)
 
 
 def test_fingerprint_tells_weights_apart():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tfrec_vis.embeddings import Embeddings, read_external
+from tfrec_vis.embeddings.external import vectors_of
 from tfrec_vis.errors import InputError
 
 
@@ -67,6 +69,36 @@ def test_rows_by_item(stored):
     assert (made.embedding[1] != 7).all()
 
 
+def test_semantic_ids(stored, tmp_path):
+    made, folder = stored
+    with pytest.raises(InputError, match="no semantic ids; make them with embed.semantic_levels"):
+        Embeddings.read(folder).semantic_ids_for(["b"])
+    codes = np.array([[1, 0, 2], [0, 0, 0], [1, 1, 1], [2, 0, 1]], np.int32)
+    codebooks = np.random.default_rng(1).normal(size=(3, 3, 3)).astype(np.float32)
+    replace(made, semantic_id=codes, codebooks=codebooks).write(tmp_path / "with")
+    schema = pq.read_schema(tmp_path / "with/embeddings.parquet")
+    assert schema.names == ["item_id", "embedding", "cluster_id", "semantic_id"]
+    assert schema.field("semantic_id").type == pa.list_(pa.int32(), 3)
+    again = Embeddings.read(tmp_path / "with")
+    np.testing.assert_array_equal(again.semantic_id, codes)
+    np.testing.assert_array_equal(again.codebooks, codebooks)
+    assert again.semantic_id.dtype == np.int32
+    found = again.semantic_ids_for(["c", "none", "0108775015"])
+    np.testing.assert_array_equal(found, [[1, 1, 1], [-1, -1, -1], [1, 0, 2]])
+    assert again.semantic_ids_for([]).shape == (0, 3)
+
+
+def test_large_catalogues_are_written_in_parts(stored, tmp_path, monkeypatch):
+    made, folder = stored
+    monkeypatch.setattr("tfrec_vis.embeddings.store._ROW_GROUP", 3)
+    replace(made, semantic_id=np.eye(4, dtype=np.int32), codebooks=made.centroids).write(tmp_path)
+    assert pq.ParquetFile(tmp_path / "embeddings.parquet").num_row_groups == 2
+    again = Embeddings.read(tmp_path)
+    np.testing.assert_array_equal(again.embedding, made.embedding)
+    np.testing.assert_array_equal(again.semantic_id, np.eye(4))
+    assert again.item_id.tolist() == made.item_id.tolist()
+
+
 def write(path, **columns):
     pq.write_table(pa.table(columns), path)
     return path
@@ -114,11 +146,48 @@ def test_external_vectors_in_row_groups(tmp_path):
         {"item_id": ["a"], "embedding": [1.0]},
         {"item_id": ["a"], "embedding": ["text"]},
         {"item_id": ["a"], "embedding": [["text"]]},
+        {"item_id": [1.0], "embedding": [[1.0]]},
+        {"item_id": [b"a"], "embedding": [[1.0]]},
+        {"item_id": [True], "embedding": [[1.0]]},
+        {"item_id": pa.array([], pa.null()), "embedding": pa.array([], pa.list_(pa.float32()))},
     ],
 )
 def test_external_errors_name_the_file(tmp_path, columns):
     with pytest.raises(InputError, match="clip.parquet: "):
         read_external(write(tmp_path / "clip.parquet", **columns))
+
+
+@pytest.mark.parametrize(
+    "ids, expected",
+    [
+        (["0108", "2"], ["0108", "2"]),
+        (pa.array(["0108", "2"], pa.large_string()), ["0108", "2"]),
+        (pa.array(["0108", "2"]).dictionary_encode(), ["0108", "2"]),
+        ([108, 2], ["108", "2"]),
+    ],
+)
+def test_ids_are_text(tmp_path, ids, expected):
+    path = write(tmp_path / "clip.parquet", item_id=ids, embedding=[[1.0], [2.0]])
+    assert read_external(path)[0].tolist() == expected
+
+
+def test_vectors_of_given_items(tmp_path):
+    vectors = [[1.0, 2], [3, 4], [5, 6]]
+    path = write(tmp_path / "clip.parquet", item_id=["a", "b", "007"], embedding=vectors)
+    found = vectors_of(path, np.array(["007", "a"], object))
+    np.testing.assert_array_equal(found, [[5, 6], [1, 2]])
+    message = (
+        r"no vector for 2 of 3 items, such as '7' \(the file has ids such as 'a'\); ids are text"
+    )
+    with pytest.raises(InputError, match=message):
+        vectors_of(path, np.array(["a", "7", "c"], object))
+
+
+def test_the_store_itself_is_accepted(stored):
+    made, folder = stored
+    np.testing.assert_array_equal(
+        vectors_of(folder / "embeddings.parquet", made.item_id[::-1]), made.embedding[::-1]
+    )
 
 
 def test_external_empty_or_no_file(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from sklearn.cluster import KMeans
 
 from tfrec_vis.embeddings import assign_clusters, fit_centroids
+from tfrec_vis.embeddings.kmeans import training_sample
 from tfrec_vis.errors import InputError
 
 
@@ -22,6 +23,24 @@ def test_assigns_the_nearest_centroid():
     distance = ((vectors[:, None].astype(float) - centroids[None]) ** 2).sum(-1)
     np.testing.assert_array_equal(assigned, distance.argmin(axis=1))
     assert assigned.dtype == np.int32
+
+
+def test_assigns_as_scikit_learn_does():
+    vectors, _ = blobs()
+    fitted = KMeans(25, n_init=1, random_state=0).fit(vectors[:200])
+    assigned = assign_clusters(vectors, fitted.cluster_centers_)
+    np.testing.assert_array_equal(assigned, fitted.predict(vectors))
+    assert assign_clusters(vectors[:0], fitted.cluster_centers_).shape == (0,)
+    assert assign_clusters(vectors[:1], fitted.cluster_centers_).tolist() == [assigned[0]]
+
+
+def test_very_many_vectors_are_sampled():
+    rows = np.arange(1, 6000, 2)
+    assert training_sample(rows, 3) is rows
+    chosen = training_sample(rows, 2)
+    assert len(chosen) == 2048 and set(chosen) < set(rows) and (np.diff(chosen) > 0).all()
+    np.testing.assert_array_equal(training_sample(rows, 2), chosen)
+    assert not np.array_equal(training_sample(rows, 2, seed=1), chosen)
 
 
 def test_centroids_are_the_means_of_their_clusters():

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tf_keras as keras
 from PIL import Image
+from sklearn.neighbors import NearestNeighbors
 
 from tfrec_vis.data import read_items, read_manifest
 from tfrec_vis.embeddings import Embeddings, EmbedSettings, embed_features, nearest, photo_vector
-from tfrec_vis.embeddings.embed import encode_items
+from tfrec_vis.embeddings.encode import encode_items
 from tfrec_vis.errors import InputError
 
 
@@ -37,6 +38,55 @@ def test_nearest_of_a_vector_from_elsewhere_leaves_nothing_out() -> None:
 def test_equal_items_keep_their_order() -> None:
     vectors = np.repeat(unit(1), 5, axis=0)
     assert nearest(vectors, vectors[0], 3, leave_out=1)[0].tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize("count", [20, 150])
+def test_equal_items_keep_their_order_among_many(count: int) -> None:
+    """More equal ones than are asked for, in all parts of a large table."""
+    vectors = unit(5000)
+    same = np.sort(np.random.default_rng(1).permutation(5000)[:200])
+    vectors[same] = vectors[same[0]]
+    queries = np.concatenate([vectors[same[:30]], unit(3, seed=2)])
+    rows, scores = nearest(vectors, queries, count)
+    for i in range(30):
+        assert rows[i].tolist() == same[:count].tolist()
+        assert len(set(scores[i])) == 1
+    rows, _ = nearest(vectors, vectors[same[:30]], count, leave_out=same[:30])
+    for i in range(30):
+        assert rows[i].tolist() == [r for r in same if r != same[i]][:count]
+
+
+@pytest.mark.parametrize("count", [1, 3, 50])
+def test_many_queries_equal_scikit_learn(count: int) -> None:
+    vectors, queries = unit(300), unit(70, seed=1)
+    oracle = NearestNeighbors(n_neighbors=count, metric="cosine").fit(vectors.astype(float))
+    distances, expected = oracle.kneighbors(queries.astype(float))
+    rows, scores = nearest(vectors, queries, count)
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_allclose(scores, 1 - distances, atol=1e-6)
+    assert rows.dtype == np.int64 and scores.dtype == np.float32
+    one, score = nearest(vectors, queries[3], count)
+    np.testing.assert_array_equal(one, rows[3])
+    np.testing.assert_array_equal(score, scores[3])
+
+
+def test_many_queries_leave_themselves_out() -> None:
+    vectors = unit(40)
+    rows, _ = nearest(vectors, vectors[5:15], 4, leave_out=np.arange(5, 15))
+    oracle = NearestNeighbors(n_neighbors=5, metric="cosine").fit(vectors)
+    expected = oracle.kneighbors(vectors[5:15], return_distance=False)
+    np.testing.assert_array_equal(rows, expected[:, 1:])
+
+
+def test_nothing_to_find() -> None:
+    vectors = unit(4)
+    for found in (
+        nearest(vectors[:1], vectors[0], 3, leave_out=0),
+        nearest(vectors, vectors[0], 0),
+    ):
+        assert [part.shape for part in found] == [(0,), (0,)]
+    assert nearest(vectors, vectors[:0], 3)[0].shape[0] == 0
+    assert nearest(vectors[:1], vectors[:2], 3)[0].tolist() == [[0], [0]]
 
 
 @pytest.fixture(scope="module")

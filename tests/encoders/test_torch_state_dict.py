@@ -1,72 +1,16 @@
 from __future__ import annotations
 
-import io
 import os
 import pickle
 import struct
+import zipfile
 from collections import OrderedDict
 
 import numpy as np
 import pytest
+from torch_files import MAGIC, Global, Storage, Tensor, pickled, pickled_value, stream, zipped
 
 from tfrec_vis.encoders import read_torch_state_dict
-
-MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-
-
-class Global:
-    """Pickles as the call of a global by name, whatever is installed here."""
-
-    def __init__(self, module, name, *arguments):
-        self.module, self.name, self.arguments = module, name, arguments
-
-
-class Storage:
-    def __init__(self, kind, key, values):
-        self.kind, self.key, self.values = kind, key, values
-
-
-class Tensor:
-    def __init__(self, storage, offset, size, stride):
-        self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
-
-
-def stream(tensors, storages=(), keys=None):
-    """A file in PyTorch's format before 1.6, written opcode by opcode where pickle cannot."""
-    out = io.BytesIO()
-    for header in (MAGIC, PROTOCOL, {"little_endian": True}):
-        pickle.dump(header, out, protocol=2)
-    out.write(b"\x80\x02")
-    out.write(b"ccollections\nOrderedDict\n)R(")
-    for name, value in tensors.items():
-        out.write(_text(name) + _value(value))
-    out.write(b"u.")
-    pickle.dump([s.key for s in storages] if keys is None else keys, out, protocol=2)
-    for storage in storages:
-        out.write(struct.pack("<q", len(storage.values)) + storage.values.tobytes())
-    return out.getvalue()
-
-
-def _text(text):
-    data = text.encode()
-    return b"X" + struct.pack("<I", len(data)) + data
-
-
-def _numbers(numbers):
-    return b"(" + b"".join(b"J" + struct.pack("<i", n) for n in numbers) + b"t"
-
-
-def _value(value):
-    if isinstance(value, Tensor):
-        storage = value.storage
-        reference = b"(" + _text("storage") + f"ctorch\n{storage.kind}\n".encode()
-        reference += _text(storage.key) + _text("cpu") + b"J" + struct.pack("<i", 0) + b"NtQ"
-        arguments = reference + b"J" + struct.pack("<i", value.offset)
-        arguments += _numbers(value.size) + _numbers(value.stride) + b"\x89"
-        arguments += b"ccollections\nOrderedDict\n)R"
-        return b"ctorch._utils\n_rebuild_tensor_v2\n(" + arguments + b"tR"
-    arguments = b"(" + b"".join(_text(a) for a in value.arguments) + b"t"
-    return f"c{value.module}\n{value.name}\n".encode() + arguments + b"R"
 
 
 @pytest.fixture
@@ -79,7 +23,8 @@ def write(tmp_path):
     return write
 
 
-def test_reads_tensors(write):
+@pytest.mark.parametrize("form", [stream, zipped])
+def test_reads_tensors(write, form):
     floats = Storage("FloatStorage", "a", np.arange(24, dtype="<f4"))
     longs = Storage("LongStorage", "b", np.array([7], "<i8"))
     tensors = OrderedDict(
@@ -87,7 +32,7 @@ def test_reads_tensors(write):
         transposed=Tensor(floats, 4, (4, 3), (1, 4)),
         count=Tensor(longs, 0, (), ()),
     )
-    state = read_torch_state_dict(write(stream(tensors, [floats, longs])))
+    state = read_torch_state_dict(write(form(tensors, [floats, longs])))
     assert list(state) == ["plain", "transposed", "count"]
     np.testing.assert_array_equal(state["plain"], np.arange(24).reshape(2, 3, 4))
     np.testing.assert_array_equal(state["transposed"], np.arange(4, 16).reshape(3, 4).T)
@@ -107,9 +52,10 @@ def test_reads_tensors(write):
         ("numpy", "load"),
     ],
 )
-def test_refuses_to_call_anything_else(write, tmp_path, module, name):
+@pytest.mark.parametrize("form", [stream, zipped])
+def test_refuses_to_call_anything_else(write, tmp_path, form, module, name):
     trace = tmp_path / "called"
-    path = write(stream({"weight": Global(module, name, f"touch {trace}")}))
+    path = write(form({"weight": Global(module, name, f"touch {trace}")}))
     with pytest.raises(ValueError, match=f"it names {module}.{name}, which a state dict has no"):
         read_torch_state_dict(path)
     assert not trace.exists()
@@ -132,18 +78,85 @@ def test_the_refused_file_is_a_working_attack(write, tmp_path):
         (8, (1,), (1,)),
         (2, (3,), (-1,)),
         (0, (2**30, 2**30), (2**30, 2**30)),
+        (0, (2**30, 2**30), (0, 0)),
+        (0, (-2, -2), (1, 1)),
     ],
 )
-def test_refuses_a_tensor_beyond_its_storage(write, offset, size, stride):
+@pytest.mark.parametrize("form", [stream, zipped])
+def test_refuses_a_tensor_beyond_its_storage(write, form, offset, size, stride):
     floats = Storage("FloatStorage", "a", np.arange(8, dtype="<f4"))
-    path = write(stream({"weight": Tensor(floats, offset, size, stride)}, [floats]))
+    path = write(form({"weight": Tensor(floats, offset, size, stride)}, [floats]))
     with pytest.raises(ValueError, match="beyond its storage"):
         read_torch_state_dict(path)
 
 
-def test_refuses_a_truncated_file_at_any_byte(write):
+@pytest.mark.parametrize("size", [(), (1,)])
+def test_refuses_a_number_of_an_empty_storage(write, size):
+    floats = Storage("FloatStorage", "a", np.empty(0, "<f4"))
+    path = write(stream({"weight": Tensor(floats, 0, size, size)}, [floats]))
+    with pytest.raises(ValueError, match="beyond its storage"):
+        read_torch_state_dict(path)
+
+
+def test_reads_an_empty_tensor(write):
+    floats = Storage("FloatStorage", "a", np.empty(0, "<f4"))
+    state = read_torch_state_dict(write(stream({"w": Tensor(floats, 0, (0, 3), (3, 1))}, [floats])))
+    assert state["w"].shape == (0, 3)
+
+
+def test_reads_bfloat16_and_parameters(write):
+    """A parameter is pickled as the call of a function on its tensor."""
+    bits = np.array([0x3F80, 0xC020], "<u2")  # 1 and -2.5
+    storage = Storage("BFloat16Storage", "a", bits)
+    tensor = Tensor(storage, 0, (2,), (1,))
+    parameter = b"ctorch._utils\n_rebuild_parameter\n(" + pickled_value(tensor) + b"\x88NtR"
+    state = read_torch_state_dict(write(zipped({"w": tensor, "p": parameter}, [storage])))
+    np.testing.assert_array_equal(state["w"].astype(np.float32), [1, -2.5])
+    np.testing.assert_array_equal(state["p"].astype(np.float32), [1, -2.5])
+
+
+@pytest.mark.parametrize("key", ["model", "state_dict"])
+def test_finds_the_state_dict_of_a_checkpoint(write, key):
+    floats = Storage("FloatStorage", "0", np.arange(2, dtype="<f4"))
+    inner = pickled({"weight": Tensor(floats, 0, (2,), (1,))})[2:-1]  # no header, no stop
+    state = read_torch_state_dict(write(zipped({key: inner}, [floats])))
+    np.testing.assert_array_equal(state["weight"], [0, 1])
+
+
+@pytest.mark.parametrize("state", [b"}(X\x06\x00\x00\x00valuesK\x01u", b"N}(K\x01K\x01u\x86"])
+def test_refuses_to_change_what_it_made(write, state):
+    floats = Storage("FloatStorage", "0", np.arange(2, dtype="<f4"))
+    changed = pickled_value(Tensor(floats, 0, (2,), (1,))) + state + b"b"
+    with pytest.raises(ValueError, match="changes a tensor's own attributes"):
+        read_torch_state_dict(write(zipped({"weight": changed}, [floats])))
+
+
+def test_refuses_zips_of_another_kind(write):
+    floats = Storage("FloatStorage", "0", np.arange(2, dtype="<f4"))
+    tensors = {"weight": Tensor(floats, 0, (2,), (1,))}
+    for data, message in (
+        (zipped(tensors, [floats], compression=zipfile.ZIP_DEFLATED), "compressed"),
+        (zipped(tensors, [floats], byteorder="big"), "big-endian"),
+        (zipped(tensors, [floats], keys=["1"]), "weights/data/0"),
+        (zipped(tensors, [Storage("FloatStorage", "0", floats.values[:1])]), "beyond its storage"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_torch_state_dict(write(data))
+
+
+@pytest.mark.parametrize("count", [-1, 7, 2**40])
+def test_refuses_a_storage_that_is_longer_than_the_file(write, count):
     floats = Storage("FloatStorage", "a", np.arange(6, dtype="<f4"))
     whole = stream({"weight": Tensor(floats, 0, (2, 3), (3, 1))}, [floats])
+    damaged = whole[:-32] + struct.pack("<q", count) + whole[-24:]
+    with pytest.raises(ValueError, match=f"a storage of {count} numbers is cut off"):
+        read_torch_state_dict(write(damaged))
+
+
+@pytest.mark.parametrize("form", [stream, zipped])
+def test_refuses_a_truncated_file_at_any_byte(write, form):
+    floats = Storage("FloatStorage", "a", np.arange(6, dtype="<f4"))
+    whole = form({"weight": Tensor(floats, 0, (2, 3), (3, 1))}, [floats])
     assert list(read_torch_state_dict(write(whole))) == ["weight"]
     for length in range(len(whole)):
         with pytest.raises(ValueError, match="weights.pth"):
@@ -154,7 +167,7 @@ def test_refuses_a_truncated_file_at_any_byte(write):
     "data",
     [
         b"",
-        b"PK\x03\x04 a zip, as PyTorch writes them now",
+        b"PK\x03\x04 not a whole zip",
         b"not a pickle",
         pickle.dumps({"weight": [1.0]}),
         pickle.dumps(MAGIC, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2) + pickle.dumps([1], 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -67,6 +68,9 @@ def test_append_gives_what_all_at_once_gives(request, tmp_path, kind, passes):
     assert words(out) == words(whole)
     for key in ("interactions", "items", "cuts", "splits", "negatives", "item_count"):
         assert manifest[key] == at_once[key]
+    assert before["appended_to"] == at_once["appended_to"] == []
+    old = hashlib.sha256((base / "manifest.json").read_bytes()).hexdigest()
+    assert manifest["appended_to"] == [old]
     assert manifest["cuts"] == before["cuts"]
     assert manifest["interactions"]["rejected"] == {"bad_timestamp": 2, "unknown_item": 1}
     assert len(rejects(out, "interactions")) == 3 and len(rejects(out, "items")) == 1

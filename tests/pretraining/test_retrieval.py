@@ -123,6 +123,13 @@ def test_courier_rebuilds_by_its_own_layer(prepared_shop):
     assert measured == pytest.approx(by_loops(embedding, rebuild, batches), rel=1e-5)
 
 
+def test_behind_a_projection_head_the_embedding_is_measured(prepared_shop):
+    model = Courier(tiny_encoder(), embedding_dim=WIDTH, num_heads=2, projection_head=True)
+    batch = pages(prepared_shop, batch_size=60, shuffle=False).take(1)
+    alone = keras.Sequential([model.encoder, model.output_layer])
+    assert intention_retrieval(model, batch) == pytest.approx(intention_retrieval(alone, batch))
+
+
 def test_ties_count_against_the_model():
     batch = batch_of([[1, 0]] * 2, [[2, 3], [4, 0]], [[1, 0], [1, 0]])
     measured = intention_retrieval(Table(np.ones([5, 3])), dataset_of(batch))

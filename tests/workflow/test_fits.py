@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,15 @@ def test_a_fitting_recipe_passes(tmp_path: Path, prepared_shop: Path) -> None:
 def test_too_many_clusters_are_named_before_training(tmp_path: Path, prepared_shop: Path) -> None:
     with pytest.raises(InputError, match=r"embed\.clusters: 900 clusters need as many items"):
         check_fits(recipe(tmp_path, 900), prepared_shop)
+
+
+def test_too_many_codes_are_named_before_training(tmp_path: Path, prepared_shop: Path) -> None:
+    asked = recipe(tmp_path, 5)
+    asked = replace(asked, embed=replace(asked.embed, semantic_codes=900))
+    check_fits(asked, prepared_shop)
+    asked = replace(asked, embed=replace(asked.embed, semantic_levels=2))
+    with pytest.raises(InputError, match=r"embed\.semantic_codes: 900 clusters need as many items"):
+        check_fits(asked, prepared_shop)
 
 
 @pytest.mark.parametrize(("split", "clicks"), [("test", 0), ("train", "rows"), ("validation", 0)])

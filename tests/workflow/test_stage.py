@@ -97,13 +97,32 @@ def test_changes_with_what_it_needs(tmp_path: Path) -> None:
     assert chain(1).is_done and not chain(2).is_done
 
 
+def test_is_accepted_for_what_it_needs_now(tmp_path: Path) -> None:
+    def chain(setting: int, own: int = 0) -> tuple[Stage, Stage]:
+        first = Stage("prepare", tmp_path / "a", setting, [], Maker())
+        return first, Stage("pretrain", tmp_path / "b", own, [first], Maker())
+
+    for one in chain(1):
+        assert not one.is_of_same_settings
+        one.run()
+    first, second = chain(2)
+    first.run()
+    before = contents(second.folder)
+    assert not second.is_done and second.is_of_same_settings
+    assert not chain(2, own=1)[1].is_of_same_settings
+    second.accept()
+    assert second.is_done and not second.run() and contents(second.folder) == before
+    first.run(force=True)
+    assert not second.is_done and second.is_of_same_settings
+
+
 def test_the_version_of_the_package_is_part_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = stage(tmp_path, Maker())
     one.run()
     monkeypatch.setattr("tfrec_vis.__version__", "99.0")
-    assert not one.is_done
+    assert not one.is_done and not one.is_of_same_settings
 
 
 def test_force_makes_it_again(tmp_path: Path) -> None:

@@ -3,66 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import dataclass, field
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
 
-from tfrec_vis.data import Items, items, read_items, read_manifest
-from tfrec_vis.embeddings.kmeans import assign_clusters, fit_centroids
+from tfrec_vis.data import Items, read_items
+from tfrec_vis.embeddings.balance import cluster_balance
+from tfrec_vis.embeddings.kmeans import assign_clusters, fit_centroids, training_sample
+from tfrec_vis.embeddings.semantic_ids import assign_codes, describe_codes, fit_codebooks
+from tfrec_vis.embeddings.settings import EmbedSettings
 from tfrec_vis.embeddings.store import Embeddings
-from tfrec_vis.errors import InputError, check_ranges
 from tfrec_vis.metrics import effective_rank, mean_pairwise_cosine
 
-_RESERVED = ("none", "truth", "shuffled")
 _DIAGNOSED = 2000
 """Items the diagnostics look at."""
-
-
-@dataclass(frozen=True)
-class EmbedSettings:
-    """The recipe's ``embed`` section.
-
-    Attributes:
-        clusters: k of k-means.
-        centre: take the mean of the pre-training items off before normalising; the same for
-            every method.
-        batch_size: pictures encoded at once.
-        seed: of k-means.
-        external: more embeddings to compare, Parquet files by name.
-    """
-
-    clusters: int = 500
-    centre: bool = True
-    batch_size: int = 128
-    seed: int = 0
-    external: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_ranges("embed", self, {"clusters": (1, 10_000_000), "batch_size": (1, 100_000)})
-        for name in self.external:
-            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name) or name in _RESERVED:
-                raise InputError(
-                    f"embed.external: {name!r} cannot be a name: use letters, digits, '_' and "
-                    f"'-', and not {', '.join(_RESERVED)}"
-                )
-
-
-def encode_items(
-    model: keras.Model, prepared: str | Path, image_size: int | None, batch_size: int
-) -> np.ndarray:
-    """Features of all items in the order of ``item_index`` (from 1): float32 [items, d]."""
-    size = image_size or read_manifest(prepared)["settings"]["image_size"]
-    encode = tf.function(
-        lambda pictures: model(pictures, training=False),
-        autograph=False,
-        input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)],
-    )
-    batches = items(prepared, size, batch_size)
-    return np.concatenate([encode(b["image"]).numpy().astype(np.float32) for b in batches])
+_SLICE = 65_536
+"""Vectors copied at once."""
 
 
 def embed_features(
@@ -72,8 +31,8 @@ def embed_features(
 
         embedding = (f - centre) / |f - centre|,   cluster_id = argmin_k |embedding - c_k|
 
-    The centre is the mean over items first seen before the first cut, the centroids are fitted
-    on items first seen before the second cut: nothing later has a say in them.
+    The centre is the mean over items first seen before the first cut, centroids and codebooks
+    are fitted on items first seen before the second cut: nothing later has a say in them.
 
     Args:
         features: float32 [items, d], in the order of ``item_index`` (from 1).
@@ -81,33 +40,83 @@ def embed_features(
         settings: the recipe's ``embed`` section.
         fingerprint: names the encoder and its weights.
     """
-    catalogue = read_items(prepared)
-    cuts = read_manifest(prepared)["cuts"]
-    seen = catalogue.first_seen[1:]
+    catalogue = read_items(prepared, pictures=False)
+    return embed_catalogue(
+        features,
+        catalogue.item_id[1:],
+        catalogue.first_seen[1:],
+        (Path(prepared) / "manifest.json").read_bytes(),
+        settings,
+        fingerprint,
+        np.empty(features.shape, np.float32),
+    )
+
+
+def embed_catalogue(
+    features: np.ndarray,
+    item_id: np.ndarray,
+    first_seen: np.ndarray,
+    manifest: bytes,
+    settings: EmbedSettings,
+    fingerprint: str,
+    out: np.ndarray,
+) -> Embeddings:
+    """``embed_features`` for a catalogue that is not read from a folder.
+
+    Args:
+        features: float32 [items, d]; may be a memory map.
+        item_id: str object [items].
+        first_seen: int64 [items], -1 never.
+        manifest: manifest.json of the prepared data.
+        settings: the recipe's ``embed`` section.
+        fingerprint: names the encoder and its weights.
+        out: float32 [items, d], gets the vectors; may be ``features`` itself.
+    """
+    cuts = json.loads(manifest)["cuts"]
     centre = np.zeros(features.shape[1], np.float32)
     if settings.centre:
-        centre = features[pretraining_items(catalogue, cuts[0])[1:]].mean(axis=0)
-    vectors = features - centre
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    centroids = fit_centroids(
-        vectors[(seen >= 0) & (seen < cuts[1])], settings.clusters, settings.seed
+        centre = _mean(features, np.flatnonzero((first_seen >= 0) & (first_seen < cuts[0])))
+    normalise(features, centre, out)
+    early = np.flatnonzero((first_seen >= 0) & (first_seen < cuts[1]))
+    fitted = out[training_sample(early, settings.clusters, settings.seed)]
+    centroids = fit_centroids(fitted, settings.clusters, settings.seed)
+    codebooks = semantic_id = None
+    if settings.semantic_levels:
+        fitted = out[training_sample(early, settings.semantic_codes, settings.seed)]
+        codebooks = fit_codebooks(
+            fitted, settings.semantic_levels, settings.semantic_codes, settings.seed
+        )
+        semantic_id = assign_codes(out, codebooks)
+    metadata = {"encoder_fingerprint": fingerprint, "centred": settings.centre}
+    cluster_id = assign_clusters(out, centroids)
+    return described(
+        Embeddings(item_id, out, cluster_id, centroids, centre, metadata, semantic_id, codebooks),
+        manifest,
     )
+
+
+def described(embeddings: Embeddings, manifest: bytes) -> Embeddings:
+    """The same with its diagnostics, and the hash of the data it is of, in the metadata."""
+    vectors, codes, codebooks = embeddings.embedding, embeddings.semantic_id, embeddings.codebooks
     sample = np.random.default_rng(0).permutation(len(vectors))[:_DIAGNOSED]
-    manifest = (Path(prepared) / "manifest.json").read_bytes()
-    return Embeddings(
-        item_id=catalogue.item_id[1:],
-        embedding=vectors,
-        cluster_id=assign_clusters(vectors, centroids),
-        centroids=centroids,
-        centre=centre,
-        metadata={
-            "encoder_fingerprint": fingerprint,
-            "data_manifest_sha256": hashlib.sha256(manifest).hexdigest(),
-            "centred": settings.centre,
-            "mean_pairwise_cosine": mean_pairwise_cosine(vectors[sample]),
-            "effective_rank": effective_rank(vectors[sample]),
-        },
-    )
+    metadata: dict[str, Any] = {
+        "data_manifest_sha256": hashlib.sha256(manifest).hexdigest(),
+        "items": len(vectors),
+        "mean_pairwise_cosine": mean_pairwise_cosine(vectors[sample]),
+        "effective_rank": effective_rank(vectors[sample]),
+        "balance": cluster_balance(embeddings.cluster_id, len(embeddings.centroids)),
+    }
+    if codes is not None and codebooks is not None:
+        metadata["semantic_ids"] = describe_codes(codes, codebooks, vectors[sample], sample)
+    return replace(embeddings, metadata={**embeddings.metadata, **metadata})
+
+
+def normalise(features: np.ndarray, centre: np.ndarray, out: np.ndarray) -> None:
+    """Writes (f - centre) / |f - centre| into ``out``, which may be ``features`` itself."""
+    for start in range(0, len(features), _SLICE):
+        vectors = features[start : start + _SLICE] - centre
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        out[start : start + _SLICE] = vectors
 
 
 def pretraining_items(catalogue: Items, first_cut: int) -> np.ndarray:
@@ -115,9 +124,8 @@ def pretraining_items(catalogue: Items, first_cut: int) -> np.ndarray:
     return (catalogue.first_seen >= 0) & (catalogue.first_seen < first_cut)
 
 
-def weights_fingerprint(model: keras.Model) -> str:
-    """SHA-256 over a model's weights."""
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
+def _mean(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    total = np.zeros(features.shape[1])
+    for start in range(0, len(rows), _SLICE):
+        total += features[rows[start : start + _SLICE]].sum(axis=0, dtype=np.float64)
+    return (total / max(len(rows), 1)).astype(np.float32)

@@ -16,7 +16,8 @@ def read_external(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Reads item vectors from a Parquet file with columns item_id and embedding.
 
     Args:
-        path: the file; ``embedding`` is a list or fixed-size list of floats, one length for all.
+        path: the file; ``item_id`` is text (whole numbers are taken as text), ``embedding`` a
+            list or fixed-size list of floats, one length for all. Other columns are left alone.
 
     Returns:
         (item_id str object [n], vectors float32 [n, d]), as they stand in the file.
@@ -30,9 +31,7 @@ def read_external(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             f"{path}: expected a Parquet file with columns item_id and embedding ({error})"
         ) from error
-    if table["item_id"].null_count:
-        raise InputError(f"{path}: column item_id has gaps")
-    item_id = np.array([str(i) for i in table["item_id"].to_pylist()], dtype=object)
+    item_id = _texts(table["item_id"], path)
     if len(set(item_id)) != len(item_id):
         raise InputError(f"{path}: column item_id holds an id twice")
     column = table["embedding"]
@@ -46,6 +45,42 @@ def read_external(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(values).all():
         raise InputError(f"{path}: column embedding holds values that are not finite numbers")
     return item_id, values.reshape(len(item_id), -1)
+
+
+def vectors_of(path: str | Path, wanted: np.ndarray) -> np.ndarray:
+    """Vectors of a Parquet file as ``read_external`` reads it, for given items.
+
+    Args:
+        path: the file; it may hold more items.
+        wanted: item_id, str object [n].
+
+    Returns:
+        float32 [n, d].
+
+    Raises:
+        InputError: as ``read_external``, or an item has no vector.
+    """
+    item_id, vectors = read_external(path)
+    rows = {item: row for row, item in enumerate(item_id)}
+    missing = [item for item in wanted if item not in rows]
+    if missing:
+        raise InputError(
+            f"{path}: no vector for {len(missing)} of {len(wanted)} items, such as "
+            f"{missing[0]!r} (the file has ids such as {item_id[0]!r}); ids are text, with their "
+            "zeros, and every item of the catalogue needs a vector"
+        )
+    return vectors[[rows[item] for item in wanted]]
+
+
+def _texts(column: pa.ChunkedArray, path: str | Path) -> np.ndarray:
+    types, kind = pa.types, column.type
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    if not (types.is_string(kind) or types.is_large_string(kind) or types.is_integer(kind)):
+        raise InputError(f"{path}: column item_id is {column.type}, expected text")
+    if column.null_count:
+        raise InputError(f"{path}: column item_id has gaps")
+    return np.array([str(item) for item in column.to_pylist()], dtype=object)
 
 
 def _lengths(column: pa.ChunkedArray) -> np.ndarray:

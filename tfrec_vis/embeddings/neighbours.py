@@ -17,25 +17,56 @@ from tfrec_vis.prepare.validate import Reject
 
 
 def nearest(
-    vectors: np.ndarray, query: np.ndarray, count: int, leave_out: int | None = None
+    vectors: np.ndarray,
+    query: np.ndarray,
+    count: int,
+    leave_out: int | np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The items with the highest cosine, highest first; of equal ones the first in the table.
 
     Args:
         vectors: float32 [n, d], L2-normalised.
-        query: float32 [d], L2-normalised.
+        query: float32 [d] or, for many at once, [m, d], L2-normalised.
         count: k; where fewer items are there, all of them are given.
-        leave_out: row of the query itself.
+        leave_out: row of the query itself; int [m] for many.
 
     Returns:
-        (rows int64 [k], cosines float32 [k]).
+        (rows int64 [k], cosines float32 [k]), for many queries [m, k].
+
+    Example:
+        >>> import numpy as np
+        >>> vectors = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
+        >>> rows, cosines = nearest(vectors, vectors[0], 2, leave_out=0)
+        >>> rows.tolist(), cosines.tolist()
+        ([2, 1], [0.6000000238418579, 0.0])
     """
-    scores = vectors @ query
-    order = np.argsort(-scores, kind="stable")
-    if leave_out is not None:
-        order = order[order != leave_out]
-    order = order[:count]
-    return order, scores[order]
+    import faiss
+
+    queries = np.ascontiguousarray(np.atleast_2d(query), np.float32)
+    left = int(leave_out is not None)
+    out = np.broadcast_to(-1 if leave_out is None else leave_out, len(queries))
+    most = min(count, len(vectors) - left)
+    shape = queries.shape[:1] if query.ndim > 1 else ()
+    if most <= 0 or not len(queries):
+        return np.empty([*shape, 0], np.int64), np.empty([*shape, 0], np.float32)
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    _, found = faiss.knn(queries, vectors, most + left, faiss.METRIC_INNER_PRODUCT)
+    pairs = [
+        _ranked(vectors, one, np.sort(near[near != itself]), most)
+        for one, near, itself in zip(queries, found, out, strict=True)
+    ]
+    rows, scores = (np.stack(part) for part in zip(*pairs, strict=True))
+    return (rows, scores) if shape else (rows[0], scores[0])
+
+
+def _ranked(
+    vectors: np.ndarray, query: np.ndarray, rows: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best of ``rows`` by cosines that are the same for the same vector, wherever it is."""
+    exact = np.einsum("nd,d->n", vectors[rows].astype(np.float64), query.astype(np.float64))
+    scores = exact.astype(np.float32)
+    order = np.argsort(-scores, kind="stable")[:most]
+    return rows[order], scores[order]
 
 
 def photo_vector(

@@ -1,6 +1,7 @@
 """Image encoders behind one registry: pictures in, pooled features out."""
 
+from tfrec_vis.encoders.convert_weights import convert_weights
 from tfrec_vis.encoders.registry import get, names, weight_sets
 from tfrec_vis.encoders.torch_state_dict import read_torch_state_dict
 
-__all__ = ["get", "names", "read_torch_state_dict", "weight_sets"]
+__all__ = ["convert_weights", "get", "names", "read_torch_state_dict", "weight_sets"]

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from tfrec_vis.encoders.ends import features_out, pictures_in
 from tfrec_vis.encoders.torch_state_dict import read_torch_state_dict
 
 # repeats, kernel, stride of the first, expansion, output channels
@@ -32,8 +33,8 @@ def efficientnet_lite0(weights: str | None = None, classes: int = 0) -> keras.Mo
 
     Source: Tan and Le, EfficientNet (arXiv 1905.11946), the Lite variant for mobile devices.
     """
-    pictures = keras.Input([None, None, 3], name="image")
-    x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing")(pictures)
+    pictures, x = pictures_in()
+    x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="preprocessing")(x)
     x = _convolution(x, 32, 3, 2, "conv_stem")
     x = _activation(_normalization(x, "bn0"))
     block = 0
@@ -44,7 +45,7 @@ def efficientnet_lite0(weights: str | None = None, classes: int = 0) -> keras.Mo
             block += 1
     x = _convolution(x, 1280, 1, 1, "conv_head")
     x = _activation(_normalization(x, "bn1"))
-    x = keras.layers.GlobalAveragePooling2D(name="pooling", dtype="float32")(x)
+    x = features_out(x, pictures)
     if classes:
         x = keras.layers.Dense(classes, name="fc")(x)
     model = keras.Model(pictures, x, name="efficientnet_lite0")

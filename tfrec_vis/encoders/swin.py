@@ -8,30 +8,55 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from tfrec_vis.encoders.ends import features_out, pictures_in
 from tfrec_vis.encoders.swin_block import SwinBlock
 
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
 
-def swin_tiny() -> keras.Model:
+def swin_tiny(gradient_checkpointing: bool = False) -> keras.Model:
     """Swin-T, the paper's encoder: windows of 7, depths 2-2-6-2, 96 channels; 27.5 M parameters.
 
-    Meant for 224 px; random weights, 768 features.
+    Meant for 224 px; random weights, 768 features. ``tfrec-vis convert-weights`` converts those
+    of torchvision and timm.
     """
-    return swin("swin_tiny", width=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24), window=7)
+    depths, num_heads = (2, 2, 6, 2), (3, 6, 12, 24)
+    return swin("swin_tiny", 96, depths, num_heads, 7, gradient_checkpointing)
 
 
-def swin_micro() -> keras.Model:
+def swin_small(gradient_checkpointing: bool = False) -> keras.Model:
+    """Swin-S: Swin-T with 18 blocks in the third stage; 48.8 M parameters.
+
+    Random weights, 768 features; other weights as for Swin-T.
+    """
+    depths, num_heads = (2, 2, 18, 2), (3, 6, 12, 24)
+    return swin("swin_small", 96, depths, num_heads, 7, gradient_checkpointing)
+
+
+def swin_mini(gradient_checkpointing: bool = False) -> keras.Model:
+    """Swin-T's form with a third of its channels and windows of 4, for 64 to 128 px.
+
+    3.1 M parameters, random weights, 256 features.
+    """
+    return swin("swin_mini", 32, (2, 2, 6, 2), (1, 2, 4, 8), 4, gradient_checkpointing)
+
+
+def swin_micro(gradient_checkpointing: bool = False) -> keras.Model:
     """A Swin for small pictures (32 to 96 px): windows of 4, depths 2-2-2, 48 channels.
 
     1.3 M parameters, random weights, 192 features.
     """
-    return swin("swin_micro", width=48, depths=(2, 2, 2), num_heads=(2, 4, 8), window=4)
+    return swin("swin_micro", 48, (2, 2, 2), (2, 4, 8), 4, gradient_checkpointing)
 
 
 def swin(
-    name: str, width: int, depths: Sequence[int], num_heads: Sequence[int], window: int
+    name: str,
+    width: int,
+    depths: Sequence[int],
+    num_heads: Sequence[int],
+    window: int,
+    gradient_checkpointing: bool = False,
 ) -> keras.Model:
     """Builds a Swin transformer.
 
@@ -45,18 +70,19 @@ def swin(
         depths: blocks per stage.
         num_heads: attention heads per stage.
         window: side of the attention windows, in patches.
+        gradient_checkpointing: as in ``SwinBlock``.
 
     Returns:
         Pictures [n, h, w, 3] in 0..255, any h and w -> features [n, width * 2^(stages - 1)].
 
     Source: Liu et al., Swin Transformer (arXiv 2103.14030).
     """
-    pictures = keras.Input([None, None, 3], name="image")
+    pictures, x = pictures_in()
     x = keras.layers.Rescaling(
         [1 / (255 * s) for s in _STD],
         [-m / s for m, s in zip(_MEAN, _STD, strict=True)],
         name="preprocessing",
-    )(pictures)
+    )(x)
     x = keras.layers.Conv2D(width, 4, 4, padding="same", name="patch_embedding")(x)
     x = keras.layers.LayerNormalization(epsilon=1e-5, name="patch_norm")(x)
     for stage, (depth, heads) in enumerate(zip(depths, num_heads, strict=True)):
@@ -64,10 +90,15 @@ def swin(
             x = PatchMerging(name=f"merge_{stage}")(x)
         for block in range(depth):
             shift = window // 2 if block % 2 else 0
-            x = SwinBlock(heads, window, shift, name=f"stage_{stage}_block_{block}")(x)
+            x = SwinBlock(
+                heads,
+                window,
+                shift,
+                gradient_checkpointing=gradient_checkpointing,
+                name=f"stage_{stage}_block_{block}",
+            )(x)
     x = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")(x)
-    x = keras.layers.GlobalAveragePooling2D(name="pooling", dtype="float32")(x)
-    return keras.Model(pictures, x, name=name)
+    return keras.Model(pictures, features_out(x, pictures), name=name)
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")

@@ -24,18 +24,28 @@ class SwinBlock(keras.layers.Layer):
         window: window side.
         shift: roll of the windows, 0 to ``window`` - 1.
         expansion: width of the MLP's hidden layer in channels.
+        gradient_checkpointing: in training keep the block's input alone, and compute the block
+            again for its gradient: less memory for one more forward pass, the same gradient.
 
-    Source: Liu et al., Swin Transformer (arXiv 2103.14030), section 3.2.
+    Source: Liu et al., Swin Transformer (arXiv 2103.14030), section 3.2; checkpointing: Chen et
+    al., Training deep nets with sublinear memory cost (arXiv 1604.06174).
     """
 
     def __init__(
-        self, num_heads: int, window: int, shift: int = 0, expansion: int = 4, **kwargs: Any
+        self,
+        num_heads: int,
+        window: int,
+        shift: int = 0,
+        expansion: int = 4,
+        gradient_checkpointing: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.num_heads = num_heads
         self.window = window
         self.shift = shift
         self.expansion = expansion
+        self.gradient_checkpointing = gradient_checkpointing
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Creates the projections for [n, h, w, channels]."""
@@ -71,6 +81,11 @@ class SwinBlock(keras.layers.Layer):
     @tf.autograph.experimental.do_not_convert
     def call(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Applies the block to [n, h, w, channels]."""
+        if self.gradient_checkpointing and training:
+            return tf.recompute_grad(self._block)(x)
+        return self._block(x)
+
+    def _block(self, x: tf.Tensor) -> tf.Tensor:
         x = x + self._window_attention(self.norm_1(x))
         hidden = tf.nn.gelu(self.mlp_1(self.norm_2(x)), approximate=False)
         return x + self.mlp_2(hidden)
@@ -149,6 +164,7 @@ class SwinBlock(keras.layers.Layer):
             "window": self.window,
             "shift": self.shift,
             "expansion": self.expansion,
+            "gradient_checkpointing": self.gradient_checkpointing,
         }
 
 

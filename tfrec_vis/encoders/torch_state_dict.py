@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import struct
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
+import tensorflow as tf
 
 _MAGIC = 0x1950A86A20F9469CFC6C
-# What reading a damaged pickle, or one of something else, can raise.
+# What reading a damaged pickle or zip, or one of something else, can raise.
 _DAMAGE = (
     pickle.UnpicklingError,
+    zipfile.BadZipFile,
     struct.error,
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    RuntimeError,
     TypeError,
     ValueError,
 )
@@ -27,16 +36,18 @@ _DTYPES: dict[str, np.dtype] = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
     "HalfStorage": np.dtype("<f2"),
+    "BFloat16Storage": np.dtype(tf.bfloat16.as_numpy_dtype),
     "LongStorage": np.dtype("<i8"),
     "IntStorage": np.dtype("<i4"),
 }
 
 
 def read_torch_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """Reads a state dict in PyTorch's stream format (before 1.6: one file, not a zip).
+    """Reads a state dict in either of PyTorch's formats: a zip, or a stream (before 1.6).
 
     Only what a plain state dict needs can be named by the file: an ordered dictionary and
-    tensors over storages of numbers. Anything else is refused, nothing of it is called.
+    tensors over storages of numbers. Anything else is refused, nothing of it is called. A state
+    dict under the key "model" or "state_dict" of a checkpoint is found.
 
     Args:
         path: the .pth file.
@@ -49,37 +60,82 @@ def read_torch_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     """
     with open(path, "rb") as stream:
         try:
-            return _read(stream)
+            zipped = stream.read(4) == b"PK\x03\x04"
+            stream.seek(0)
+            return _arrays(_read_zip(stream) if zipped else _read_stream(stream))
         except _DAMAGE as error:
-            raise ValueError(
-                f"{path}: not a state dict in PyTorch's stream format: {error}"
-            ) from error
+            raise ValueError(f"{path}: not a state dict of PyTorch: {error}") from error
 
 
-def _read(stream: BinaryIO) -> dict[str, np.ndarray]:
+def _read_stream(stream: BinaryIO) -> Any:
     if _Unpickler(stream).load() != _MAGIC:
         raise pickle.UnpicklingError("the magic number is missing")
     _Unpickler(stream).load()  # protocol version
     _Unpickler(stream).load()  # sizes of integers on the writing machine
     unpickler = _Unpickler(stream)
-    tensors = unpickler.load()
+    saved = unpickler.load()
     for key in _Unpickler(stream).load():
         storage = unpickler.storages[key]
         (count,) = struct.unpack("<q", stream.read(8))
-        data = stream.read(count * storage.dtype.itemsize)
-        storage.values = np.frombuffer(data, storage.dtype, count)
-    return {name: tensor.array() for name, tensor in tensors.items() if isinstance(tensor, _Tensor)}
+        storage.fill(stream, count)
+    return saved
 
 
-class _Storage:
+def _read_zip(stream: BinaryIO) -> Any:
+    with zipfile.ZipFile(stream) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise pickle.UnpicklingError("its zip is compressed, which PyTorch's are not")
+        (pickled,) = (n for n in archive.namelist() if n.split("/")[1:] == ["data.pkl"])
+        folder = pickled.removesuffix("data.pkl")
+        order = f"{folder}byteorder"
+        if order in archive.namelist() and archive.read(order) != b"little":
+            raise pickle.UnpicklingError("its numbers are big-endian")
+        unpickler = _Unpickler(io.BytesIO(archive.read(pickled)))
+        saved = unpickler.load()
+        for key, storage in unpickler.storages.items():
+            entry = archive.getinfo(f"{folder}data/{key}")
+            with archive.open(entry) as data:
+                storage.fill(data, entry.file_size // storage.dtype.itemsize)
+    return saved
+
+
+def _arrays(saved: Any) -> dict[str, np.ndarray]:
+    if not isinstance(saved, dict):
+        raise pickle.UnpicklingError(f"it holds a {type(saved).__name__}")
+    for key in ("model", "state_dict"):
+        if isinstance(saved.get(key), dict):
+            saved = saved[key]
+    arrays = {name: value.array() for name, value in saved.items() if isinstance(value, _Tensor)}
+    if not all(isinstance(name, str) for name in arrays):
+        raise pickle.UnpicklingError("its tensors have no names")
+    return arrays
+
+
+class _Unpickled:
+    """What a file can make; it can change nothing of it afterwards."""
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("it changes a tensor's own attributes")
+
+
+class _Storage(_Unpickled):
     """A flat run of numbers, filled after the pickle has been read."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
         self.values = np.empty(0, dtype)
 
+    def fill(self, stream: IO[bytes], count: int) -> None:
+        here = stream.tell()
+        room = stream.seek(0, io.SEEK_END) - here
+        stream.seek(here)
+        size = count * self.dtype.itemsize
+        if not 0 <= size <= room:
+            raise pickle.UnpicklingError(f"a storage of {count} numbers is cut off")
+        self.values = np.frombuffer(stream.read(size), self.dtype, count)
 
-class _Tensor:
+
+class _Tensor(_Unpickled):
     """A strided view of a storage."""
 
     def __init__(
@@ -94,17 +150,26 @@ class _Tensor:
 
     def array(self) -> np.ndarray:
         values = self.storage.values
+        count = math.prod(self.size)
         last = self.offset + sum((n - 1) * s for n, s in zip(self.size, self.stride, strict=True))
-        if self.offset < 0 or min(self.stride, default=0) < 0 or last >= max(len(values), 1):
+        negative = min(self.offset, *self.size, *self.stride, 0) < 0
+        if negative or count > len(values) or (count and last >= len(values)):
             raise pickle.UnpicklingError("a tensor reaches beyond its storage")
+        if not count:
+            return np.empty(self.size, values.dtype)
         strides = tuple(s * self.storage.dtype.itemsize for s in self.stride)
         return np.lib.stride_tricks.as_strided(values[self.offset :], self.size, strides).copy()
+
+
+def _parameter(tensor: _Tensor, *_: Any) -> _Tensor:
+    """A trained parameter is its tensor."""
+    return tensor
 
 
 class _Unpickler(pickle.Unpickler):
     """An unpickler that knows state dicts and nothing else."""
 
-    def __init__(self, stream: io.BufferedIOBase | BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream)
         self.storages: dict[str, _Storage] = {}
 
@@ -113,6 +178,8 @@ class _Unpickler(pickle.Unpickler):
             return OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _Tensor
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return _parameter
         if module == "torch" and name in _DTYPES:
             return name
         raise pickle.UnpicklingError(f"it names {module}.{name}, which a state dict has no need of")

@@ -21,7 +21,8 @@ def sum_over_chunks(
     """``total_loss(anchors, rows, candidates, temperature)``, holding few anchors at once.
 
     The backward pass computes each chunk again, so that what a chunk holds is let go before the
-    next. Gradients flow to anchors, candidates and temperature, of first order only.
+    next. Rows that do not count are left out. Gradients flow to anchors, candidates and
+    temperature, of first order only.
 
     Args:
         total_loss: gives a scalar, a sum over anchors.
@@ -35,13 +36,14 @@ def sum_over_chunks(
     Returns:
         Scalar.
     """
-    count = tf.shape(anchors)[0]
+    places = tf.where(rows[2])
+    count = tf.shape(places)[0]
     chunks = (count + chunk_size - 1) // chunk_size
     missing = chunks * chunk_size - count
 
     def split(x: tf.Tensor) -> tf.Tensor:
-        """[chunks, chunk_size, ...]; what fills the last chunk up is zeros, which count not."""
-        padded = tf.pad(x, [[0, missing], *[[0, 0]] * (x.shape.rank - 1)])
+        """[chunks, chunk_size, ...] of what counts; zeros, which count not, fill up the last."""
+        padded = tf.pad(tf.gather_nd(x, places), [[0, missing], *[[0, 0]] * (x.shape.rank - 1)])
         return tf.reshape(padded, tf.concat([[chunks, chunk_size], tf.shape(x)[1:]], axis=0))
 
     split_rows = tuple(split(x) for x in rows)
@@ -85,6 +87,7 @@ def sum_over_chunks(
                 add_gradients, [empty, tf.zeros_like(candidates), tf.zeros_like(temperature)]
             )
             joined = tf.reshape(of_anchors.stack(), [-1, anchors.shape[-1]])[:count]
+            joined = tf.scatter_nd(places, joined, tf.shape(anchors, tf.int64))
             return upstream * joined, upstream * of_candidates, upstream * of_temperature
 
         (value,) = loop(add, [tf.zeros([], anchors.dtype)])

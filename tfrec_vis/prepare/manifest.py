@@ -36,6 +36,7 @@ def build_manifest(job: Job, facts: Facts) -> dict[str, Any]:
         },
         "negatives": {name: facts.number("negatives", name) for name in ("wanted", "written")},
         "appended": 0 if previous is None else previous.appended + 1,
+        "appended_to": [] if previous is None else previous.lineage,
         "settings": asdict(job.settings),
         "versions": _versions(),
         "checksums": dict(sorted(facts.checksums.items())),

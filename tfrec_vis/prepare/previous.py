@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,8 +55,9 @@ class Previous:
         self.folder = folder
         path = tf.io.gfile.join(folder, "manifest.json")
         try:
-            with tf.io.gfile.GFile(path) as file:
-                self.manifest: dict[str, Any] = json.load(file)
+            with tf.io.gfile.GFile(path, "rb") as file:
+                text = file.read()
+            self.manifest: dict[str, Any] = json.loads(text)
         except (tf.errors.OpError, ValueError) as error:
             raise InputError(
                 f"{folder} holds no prepared data to append to; prepare without --append first"
@@ -66,6 +68,12 @@ class Previous:
                     f"{folder} was prepared by an older version (its manifest has no {key!r}), "
                     "nothing can be added to it; move it away and prepare all data again"
                 )
+        self._sha256 = hashlib.sha256(text).hexdigest()
+
+    @property
+    def lineage(self) -> list[str]:
+        """SHA-256 of its manifest and, before it, of those to which data were added before."""
+        return [*self.manifest.get("appended_to", []), self._sha256]
 
     @property
     def cuts(self) -> tuple[int, ...]:

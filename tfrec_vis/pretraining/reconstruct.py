@@ -11,8 +11,9 @@ def reconstruct(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Rebuilds shown items from histories, and says what each click had in it.
 
-    By the model's own ``reconstruction`` (COURIER), or, where the model only embeds, as the mean
-    of the history's unit vectors, so that every method can be measured in the same way:
+    By the model's own ``reconstruction`` (COURIER), or, where the model only embeds (or rebuilds
+    what is behind a projection head, not the embedding itself), as the mean of the history's
+    unit vectors, so that every method can be measured in the same way:
 
         Rec = sum_c a_c e_c / |e_c|,   a_c = 1 / number of clicks
 
@@ -27,7 +28,7 @@ def reconstruct(
         heads; zeros where there is no click.
     """
     layer = getattr(model, "reconstruction", None)
-    if layer is not None:
+    if layer is not None and not getattr(model, "projection_head", False):
         rebuilt, scores = layer(shown, history, history_mask, return_attention_scores=True)
         return rebuilt, tf.reduce_mean(scores, axis=1)
     mask = tf.cast(history_mask, history.dtype)

@@ -31,8 +31,9 @@ def intention_retrieval(model: keras.Model, pages: tf.data.Dataset) -> dict[str,
     items of the anchor's page. An item is one candidate however often it was shown, and no item
     is its own false negative.
 
-    How items are rebuilt by models that only embed: ``reconstruct``. Every distinct item is
-    encoded once.
+    How items are rebuilt by models that only embed: ``reconstruct``. COURIER's reconstruction sees
+    the item that is asked for, as in the loss, a mean does not: the values follow a training, they
+    do not rank methods. Every distinct item is encoded once.
 
     Args:
         model: pictures [n, h, w, 3] -> embeddings [n, d], such as one of this package's methods.

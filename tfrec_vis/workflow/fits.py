@@ -16,7 +16,8 @@ def check_fits(recipe: Recipe, prepared: Path) -> None:
     """Asks before hours of training what later stages need of the data.
 
     Raises:
-        InputError: too few items for ``embed.clusters``, or a split whose rows are of one class.
+        InputError: too few items for ``embed.clusters`` or ``embed.semantic_codes``, or a split
+            whose rows are of one class.
     """
     manifest = read_manifest(prepared)
     for name in ("train", "validation", "test"):
@@ -28,11 +29,15 @@ def check_fits(recipe: Recipe, prepared: Path) -> None:
             )
     first_seen = read_items(prepared, pictures=False).first_seen[1:]
     early = int(np.sum((first_seen >= 0) & (first_seen < manifest["cuts"][1])))
-    if recipe.embed.clusters > early:
-        raise InputError(
-            f"embed.clusters: {recipe.embed.clusters} clusters need as many items, only {early} "
-            "were seen before the second cut; lower embed.clusters"
-        )
+    wanted = {"clusters": recipe.embed.clusters}
+    if recipe.embed.semantic_levels:
+        wanted["semantic_codes"] = recipe.embed.semantic_codes
+    for name, clusters in wanted.items():
+        if clusters > early:
+            raise InputError(
+                f"embed.{name}: {clusters} clusters need as many items, only {early} were seen "
+                f"before the second cut; lower embed.{name}"
+            )
 
 
 def _mend(manifest: dict[str, Any]) -> str:

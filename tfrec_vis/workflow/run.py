@@ -9,6 +9,7 @@ from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.options import PrepareOptions
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.workflow.fits import check_fits
+from tfrec_vis.workflow.only_new import only_new
 from tfrec_vis.workflow.stage import Stage
 from tfrec_vis.workflow.stages import build_stages, write_report
 
@@ -22,6 +23,7 @@ def run_recipe(
     until: str | None = None,
     force: str | None = None,
     preparation: PrepareOptions | None = None,
+    add_only: bool = False,
     profile: bool = False,
 ) -> None:
     """Runs the stages that are not done yet.
@@ -33,6 +35,7 @@ def run_recipe(
         until: the last stage to run.
         force: a stage to run again although it is done.
         preparation: how ``prepare`` is run.
+        add_only: ``embed`` encodes only items that have no vector yet.
         profile: pre-training also writes a TensorFlow profile of a few steps.
 
     Raises:
@@ -46,6 +49,8 @@ def run_recipe(
     stages = build_stages(recipe, work, preparation, profile)
     if preparation.cuts is not None:
         force = "prepare"  # new cuts are something new to do
+    if add_only:
+        stages = only_new(stages)
     if only is not None:
         _check_needs(stages, only, work)
         wanted = {"evaluate", "report"} if only == "evaluate" else {only}

@@ -50,19 +50,27 @@ class Stage:
     @property
     def fingerprint(self) -> str:
         """Identity of what the output would be."""
-        parts = [
-            tfrec_vis.__version__,
-            self.name,
-            self.folder.name,
-            self.inputs,
-            [[stage.fingerprint, _stamp(stage.folder).get("output")] for stage in self.needs],
-        ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+        needs = [[stage.fingerprint, _stamp(stage.folder).get("output")] for stage in self.needs]
+        return _digest([self._settings, needs])
 
     @property
     def is_done(self) -> bool:
         """Whether the output is there, made from the same inputs and settings."""
         return _stamp(self.folder).get("fingerprint") == self.fingerprint
+
+    @property
+    def is_of_same_settings(self) -> bool:
+        """Whether the output is there, made with the same settings from whatever it needed."""
+        return _stamp(self.folder).get("settings") == self._settings
+
+    def accept(self) -> None:
+        """Takes the output that is there for made from what the needed stages hold now."""
+        _write_stamp(self.folder, {**_stamp(self.folder), "fingerprint": self.fingerprint})
+
+    @property
+    def _settings(self) -> str:
+        """Identity of the output but for the stages it needs."""
+        return _digest([tfrec_vis.__version__, self.name, self.folder.name, self.inputs])
 
     @property
     def seconds(self) -> float:
@@ -88,7 +96,8 @@ class Stage:
             if not (same and self.resumable) or (force and not before.get("forced")):
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir(parents=True)
-                before = {"fingerprint": self.fingerprint, "seconds": 0.0, "forced": force}
+                before = {"fingerprint": self.fingerprint, "settings": self._settings}
+                before |= {"seconds": 0.0, "forced": force}
                 _write_stamp(partial, before)
             self._make(partial, before)
         self._put_in_place(partial)
@@ -119,6 +128,10 @@ class Stage:
             self.folder.rename(old)
         partial.rename(self.folder)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _stamp(folder: Path) -> dict[str, Any]:

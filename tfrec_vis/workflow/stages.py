@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tf_keras as keras
 
 from tfrec_vis import sources
 from tfrec_vis.data import read_items
-from tfrec_vis.embeddings import Embeddings, embed_features, read_external
-from tfrec_vis.embeddings.embed import encode_items, weights_fingerprint
+from tfrec_vis.embeddings import Embeddings, embed_features
+from tfrec_vis.embeddings.external import vectors_of
 from tfrec_vis.errors import InputError
 from tfrec_vis.evaluation import (
     Truth,
@@ -40,6 +40,7 @@ from tfrec_vis.pretraining import (
 )
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.sources.files import identity
+from tfrec_vis.workflow.encoded import Encoded, print_summary
 from tfrec_vis.workflow.export import export_models
 from tfrec_vis.workflow.keep_appended import keep_appended
 from tfrec_vis.workflow.stage import Stage
@@ -167,26 +168,20 @@ def _embed_stages(
     """The pre-trained embeddings, those of encoders before, and those from elsewhere."""
     run, settings = recipe.pretrain, recipe.embed
 
-    def stage(name: str, inputs: Any, needs: list[Stage], features: Any) -> Stage:
-        def make(out: Path) -> None:
-            values, fingerprint = features()
-            embed_features(values, prepared.folder, settings, fingerprint).write(out)
-
+    def stage(name: str, inputs: Any, needs: list[Stage], make: Callable[[Path], None]) -> Stage:
         chosen = asdict(replace(settings, external={}))
         return Stage("embed", work / "embeddings" / name, [chosen, inputs], needs, make)
 
-    def encoded(model: Any) -> tuple[np.ndarray, str]:
-        features = encode_items(model, prepared.folder, run.image_size, settings.batch_size)
-        return features, weights_fingerprint(model)
+    def encoded(encoder: Callable[[], Any]) -> Encoded:
+        return Encoded(encoder, prepared.folder, run.image_size, settings)
 
-    def external(path: str) -> tuple[np.ndarray, str]:
-        item_id, vectors = read_external(path)
-        rows = {item: row for row, item in enumerate(item_id)}
-        wanted = read_items(prepared.folder).item_id[1:]
-        missing = [item for item in wanted if item not in rows]
-        if missing:
-            raise InputError(f"{path}: no vector for {len(missing)} items, such as {missing[0]}")
-        return vectors[[rows[item] for item in wanted]], f"external:{_identity([path])}"
+    def external(path: str, out: Path) -> None:
+        item_ids = read_items(prepared.folder, pictures=False).item_id[1:]
+        fingerprint = f"external:{_identity([path])}"
+        vectors = vectors_of(path, item_ids)
+        made = embed_features(vectors, prepared.folder, settings, fingerprint)
+        made.write(out)
+        print_summary(made)
 
     def untrained(name: str) -> Stage:
         before = settings_of(name, run) if name in UNTRAINED else run
@@ -194,11 +189,11 @@ def _embed_stages(
             name,
             [run.encoder, _weights_identity(before.weights), run.image_size, run.seed],
             [prepared],
-            lambda: encoded(build_encoder(before)),
+            encoded(lambda: build_encoder(before)),
         )
 
     def pretrained(name: str, made: Stage) -> Stage:
-        return stage(name, None, [prepared, made], lambda: encoded(load(made.folder)))
+        return stage(name, None, [prepared, made], encoded(lambda: load(made.folder)))
 
     stages = [pretrained(name, made) for name, made in trained.items()]
     before = dict.fromkeys((baseline_name(recipe), *run.compare))
@@ -211,7 +206,7 @@ def _embed_stages(
             raise InputError(f"embed.external: the name {name} is taken; choose another")
         if not Path(path).is_file():
             raise InputError(f"embed.external.{name}: no file {path}")
-        stages.append(stage(name, _identity([path]), [prepared], lambda path=path: external(path)))
+        stages.append(stage(name, _identity([path]), [prepared], partial(external, path)))
     return stages
 
 

@@ -1,0 +1,72 @@
+"""A trained encoder for Beam's RunInference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from apache_beam.ml.inference.base import ModelHandler
+
+import tfrec_vis.pretraining  # noqa: F401  (registers the classes that a saved model is made of)
+from tfrec_vis.data.file_systems import load_file_system
+from tfrec_vis.embeddings.encode import jpeg_encoder
+from tfrec_vis.errors import InputError
+
+Encode = Callable[[list[bytes]], np.ndarray]
+
+
+class EncoderHandler(ModelHandler[bytes, np.ndarray, Encode]):
+    """Encodes pictures as ``embed`` does, a batch at a time.
+
+    Elements are JPEGs as prepared data hold them, predictions features float32 [d].
+
+    Args:
+        trained: folder (or URI) with model.keras, such as WORK/pretrain/courier.
+        image_size: side of the pictures where settings.json beside it does not say, pixels.
+        batch_size: pictures that a worker holds at once, at most.
+    """
+
+    def __init__(self, trained: str, image_size: int, batch_size: int) -> None:
+        super().__init__(max_batch_size=batch_size)
+        self._trained, self._image_size = trained, image_size
+
+    def load_keras_model(self) -> keras.Model:
+        """The model itself.
+
+        Raises:
+            InputError: it is not there, or cannot be read.
+        """
+        load_file_system(self._trained)
+        path = tf.io.gfile.join(self._trained, "model.keras")
+        try:
+            if not tf.io.gfile.exists(path):
+                raise OSError("no such file")
+            return keras.models.load_model(path, compile=False)
+        except (tf.errors.OpError, OSError, ValueError) as error:
+            raise InputError(
+                f"{path}: expected a Keras model that `tfrec-vis pretrain` saved "
+                f"({' '.join(str(error).split())})"
+            ) from error
+
+    def load_model(self) -> Encode:
+        """What RunInference calls in each worker."""
+        model, settings = self.load_keras_model(), {}
+        path = tf.io.gfile.join(self._trained, "settings.json")
+        if tf.io.gfile.exists(path):
+            with tf.io.gfile.GFile(path) as file:
+                settings = json.load(file)
+        return jpeg_encoder(model, settings.get("image_size") or self._image_size)
+
+    def run_inference(
+        self, batch: Sequence[bytes], model: Encode, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[np.ndarray]:
+        """The features of a batch."""
+        return model(list(batch))
+
+    def get_num_bytes(self, batch: Sequence[bytes]) -> int:
+        """Bytes of the JPEGs, for RunInference's metrics."""
+        return sum(map(len, batch))

@@ -1,0 +1,50 @@
+"""The recipe's ``embed`` section."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from tfrec_vis.errors import InputError, check_ranges
+
+_RESERVED = ("none", "truth", "shuffled")
+_LEVELS = (0, 2, 3)
+
+
+@dataclass(frozen=True)
+class EmbedSettings:
+    """The recipe's ``embed`` section.
+
+    Attributes:
+        clusters: k of k-means.
+        centre: take the mean of the pre-training items off before normalising; the same for
+            every method.
+        batch_size: pictures encoded at once.
+        seed: of k-means and codebooks.
+        semantic_levels: codes in a semantic id, 2 or 3; 0: none.
+        semantic_codes: codes to choose from on each level.
+        external: more embeddings to compare, Parquet files by name.
+    """
+
+    clusters: int = 500
+    centre: bool = True
+    batch_size: int = 128
+    seed: int = 0
+    semantic_levels: int = 0
+    semantic_codes: int = 64
+    external: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ranges = {"clusters": (1, 10_000_000), "batch_size": (1, 100_000)}
+        check_ranges("embed", self, {**ranges, "semantic_codes": (2, 1_000_000)})
+        if self.semantic_levels not in _LEVELS:
+            raise InputError(
+                f"embed.semantic_levels: expected 2 or 3, or 0 for no semantic ids, got "
+                f"{self.semantic_levels}"
+            )
+        for name in self.external:
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name) or name in _RESERVED:
+                raise InputError(
+                    f"embed.external: {name!r} cannot be a name: use letters, digits, '_' and "
+                    f"'-', and not {', '.join(_RESERVED)}"
+                )
