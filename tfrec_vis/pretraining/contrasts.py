@@ -7,7 +7,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfrec_vis._replicas import sum_over_replicas
 from tfrec_vis.losses import ClickSequenceContrast, PageViewContrast
 from tfrec_vis.pretraining.names import CANDIDATES, RELEASED
 
@@ -106,4 +105,4 @@ class Contrasts:
         cosine = tf.reduce_sum(tf.nn.l2_normalize(a, -1) * tf.nn.l2_normalize(b, -1), axis=-1)
         chosen = tf.cast(chosen, cosine.dtype)
         total = tf.reduce_sum(chosen * (1 - cosine)) / self.temperature
-        return tf.math.divide_no_nan(total, sum_over_replicas(tf.reduce_sum(chosen)))
+        return tf.math.divide_no_nan(total, tf.reduce_sum(chosen))

@@ -6,6 +6,12 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+_ROUNDING = 1e-2
+_REFUSAL = (
+    "expected an encoder whose random numbers can be drawn again, got one with {}: with "
+    "micro_batch every picture is encoded twice; draw from layers of Keras (BaseRandomLayer) or "
+    "stateless operations, or set micro_batch=None"
+)
 Encode = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """(first picture, the one after the last) -> their embeddings [p, ...]."""
 
@@ -14,6 +20,7 @@ _DRAWS = {
     "ParameterizedTruncatedNormal",
     "RandomGammaV2",
     "RandomPoissonV2",
+    "RandomShuffle",
     "RandomStandardNormal",
     "RandomUniform",
     "RandomUniformInt",
@@ -57,6 +64,7 @@ def gradients_in_parts(
     part: int | tf.Tensor,
     variables: list[tf.Variable],
     outer: tf.Tensor,
+    first: tf.Tensor | None = None,
 ) -> list[tf.Tensor]:
     """Gradients of a loss with respect to the encoder's variables, part by part.
 
@@ -66,6 +74,7 @@ def gradients_in_parts(
         part: pictures at once.
         variables: with respect to which.
         outer: [n, ...], the loss's gradient with respect to the embeddings.
+        first: [n, ...], the embeddings that ``outer`` is of, to compare with in eager mode.
 
     Returns:
         One dense gradient per variable: sum over parts of outer_part^T d encode(part) / d var.
@@ -80,6 +89,8 @@ def gradients_in_parts(
             encoded = encode(start, end)
         if not tf.executing_eagerly():
             _check_draws(tf.compat.v1.get_default_graph())
+        elif first is not None:
+            _check_same(first[start:end], encoded)
         gradients = tape.gradient(
             encoded, variables, output_gradients=outer[start:end], unconnected_gradients="zero"
         )
@@ -97,10 +108,14 @@ def gradients_in_parts(
 
 
 def _check_draws(graph: tf.Graph) -> None:
-    found = sorted({operation.type for operation in graph.get_operations()} & _DRAWS)
-    if found:
-        raise ValueError(
-            f"expected an encoder whose random numbers can be drawn again, got one with "
-            f"{', '.join(found)}: with micro_batch every picture is encoded twice; draw from "
-            "layers of Keras (BaseRandomLayer) or stateless operations, or set micro_batch=None"
-        )
+    """Looks for draws in a graph and in the functions it calls (loops, branches, tf.function)."""
+    definition = graph.as_graph_def()
+    nodes = [definition.node, *(function.node_def for function in definition.library.function)]
+    if found := sorted({node.op for part in nodes for node in part} & _DRAWS):
+        raise ValueError(_REFUSAL.format(", ".join(found)))
+
+
+def _check_same(first: tf.Tensor, second: tf.Tensor) -> None:
+    """Compares both passes where there is no graph to look at; rounding may differ."""
+    if tf.norm(second - first) > _ROUNDING * tf.norm(first):
+        raise ValueError(_REFUSAL.format("other embeddings in the second pass"))

@@ -133,6 +133,17 @@ class PretrainingModel(keras.Model):
         self.output_layer.set_weights([components.T, -components @ mean])
 
     @property
+    def body_variables(self) -> list[tf.Variable]:
+        """What is trained of the encoder and the output layer: of what gives embeddings."""
+        return self.encoder.trainable_variables + self.output_layer.trainable_variables
+
+    @property
+    def head_variables(self) -> list[tf.Variable]:
+        """What else is trained: what only the loss uses."""
+        body = {id(variable) for variable in self.body_variables}
+        return [v for v in self.trainable_variables if id(v) not in body]
+
+    @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The losses and the collapse alarms."""
         return list(self._means.values())
@@ -146,9 +157,7 @@ class PretrainingModel(keras.Model):
         """One optimizer step on a batch of pages."""
         batch = self.numbers(batch)
         scaled = getattr(self.optimizer, "get_scaled_loss", lambda value: value)
-        body = self.encoder.trainable_variables + self.output_layer.trainable_variables
-        of_body = {id(variable) for variable in body}
-        head = [v for v in self.trainable_variables if id(v) not in of_body]
+        body, head = self.body_variables, self.head_variables
         count = tf.shape(batch["item_index"])[0]
         encode = partial(self._encode, batch, training=True)
         if self.micro_batch is None:
@@ -173,7 +182,7 @@ class PretrainingModel(keras.Model):
             )
         else:
             self._replay.put_back(before)
-            gradients = gradients_in_parts(encode, count, part, body, outer)
+            gradients = gradients_in_parts(encode, count, part, body, outer, own)
         # Every replica has the whole gradient of the head, and optimizers add up over replicas.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1:

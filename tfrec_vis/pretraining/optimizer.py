@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -16,9 +16,10 @@ from tfrec_vis.pretraining.settings import PretrainSettings
 class Adam(keras.optimizers.AdamW):
     """Adam with decoupled or coupled weight decay, whose gradient's norm can be read.
 
-        g' = g min(1, c / |g|) + l2 w,    w <- w - lr weight_decay w - Adam(g')
+        g' = g min(1, c / |g|) + l2 w,    w <- w - lr weight_decay w - s lr Adam(g')
 
-    with |g| the norm over all weights together and c ``global_clipnorm``.
+    with |g| the norm over all weights together, c ``global_clipnorm`` and s 1 but for the
+    weights of ``scale_rate``. ``exclude_from_weight_decay`` holds for both kinds of decay.
 
     Args:
         learning_rate: a number or a schedule.
@@ -42,12 +43,29 @@ class Adam(keras.optimizers.AdamW):
     ) -> None:
         super().__init__(learning_rate, weight_decay, name=name, **kwargs)
         self.l2 = l2
+        self._scaled: frozenset[str] = frozenset()
+        self._factor = self._now = 1.0
         self.gradient_norm = tf.Variable(
             0.0,
             trainable=False,
             name="gradient_norm",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
+
+    @property
+    def learning_rate(self) -> Any:
+        """The rate now; within the step of a variable, that of the variable."""
+        rate = keras.optimizers.AdamW.learning_rate.fget(self)
+        return rate if self._now == 1 else rate * self._now
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Any) -> None:
+        keras.optimizers.AdamW.learning_rate.fset(self, learning_rate)
+
+    def scale_rate(self, factor: float, variables: Iterable[tf.Variable]) -> None:
+        """Multiplies the learning rate of some variables (not kept by ``get_config``)."""
+        self._scaled = frozenset(self._var_key(variable) for variable in variables)
+        self._factor = factor
 
     def apply_gradients(
         self,
@@ -66,21 +84,28 @@ class Adam(keras.optimizers.AdamW):
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """The step of one variable."""
-        if self.l2:
+        if self.l2 and self._use_weight_decay(variable):
             gradient = tf.convert_to_tensor(gradient) + self.l2 * variable
-        super().update_step(gradient, variable)
+        self._now = self._factor if self._var_key(variable) in self._scaled else 1.0
+        try:
+            super().update_step(gradient, variable)
+        finally:
+            self._now = 1.0
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
         return {**super().get_config(), "l2": self.l2}
 
 
-def build_optimizer(settings: PretrainSettings, steps: int) -> Adam:
+def build_optimizer(
+    settings: PretrainSettings, steps: int, head: Sequence[tf.Variable] = ()
+) -> Adam:
     """The optimizer that the settings ask for.
 
     Args:
         settings: of the run.
         steps: of the whole training.
+        head: the variables of ``head_learning_rate``.
     """
     rate: float | keras.optimizers.schedules.LearningRateSchedule = settings.learning_rate
     if settings.schedule == "cosine":
@@ -99,4 +124,6 @@ def build_optimizer(settings: PretrainSettings, steps: int) -> Adam:
         global_clipnorm=settings.clip_norm,
     )
     optimizer.exclude_from_weight_decay(var_names=["log_temperature"])
+    if settings.head_learning_rate is not None:
+        optimizer.scale_rate(settings.head_learning_rate / settings.learning_rate, head)
     return optimizer

@@ -51,6 +51,9 @@ class PretrainSettings:
         micro_batch: pictures that the encoder holds at once (gradient caching); None: all.
         chunk_size: anchors whose similarities the losses hold at once; None: all.
         learning_rate: Adam's, at its highest.
+        head_learning_rate: that of all weights that only the loss uses (reconstruction, click
+            head, learned temperature, projectors, text tower): they begin at random, the encoder
+            does not. None: ``learning_rate``.
         schedule: "constant", or "cosine" (to zero, after a warm-up over the first twentieth).
         weight_decay: of all trained weights.
         weight_decay_kind: "decoupled" (AdamW: the weights shrink by it beside Adam's step), or
@@ -94,6 +97,7 @@ class PretrainSettings:
     micro_batch: int | None = 128
     chunk_size: int | None = 256
     learning_rate: float = 3e-5
+    head_learning_rate: float | None = None
     schedule: str = "cosine"
     weight_decay: float = 1e-6
     weight_decay_kind: str = "decoupled"
@@ -153,6 +157,7 @@ _RANGES = {
     "micro_batch": (1, 1_000_000),
     "chunk_size": (1, 1_000_000),
     "learning_rate": (1e-12, 100),
+    "head_learning_rate": (1e-12, 100),
     "weight_decay": (0, 100),
     "clip_norm": (1e-6, 1e6),
     "holdout": (0, 0.5),

@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from tfrec_vis._replicas import sum_over_replicas
 from tfrec_vis.pretraining.model import Batch
 from tfrec_vis.pretraining.two_views import TwoViews, dense_norm
 
@@ -63,7 +62,7 @@ class SimSiam(TwoViews):
             tf.reduce_sum(_cosine(self.predictor(a, training=training), tf.stop_gradient(b)))
             for a, b in ((first, second), (second, first))
         )
-        count = sum_over_replicas(tf.cast(tf.shape(embeddings)[0], tf.float32))
+        count = tf.cast(tf.shape(embeddings)[0], tf.float32)
         return {"loss": tf.math.divide_no_nan(-total, count)}
 
     def get_config(self) -> dict[str, Any]:

@@ -11,23 +11,11 @@ from tfrec_vis.layers import ClickHead, MeanReconstruction, gather_positions
 from tfrec_vis.losses import ClickCrossEntropy
 from tfrec_vis.pretraining.model import Batch, PretrainingModel
 
+KIND = "cosine"
+
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
 class Supervised(PretrainingModel):
-    """Pre-trains an image encoder by predicting clicks, end to end.
-
-        loss = BCE(clicked, MLP([mean of the history's Emb ; Emb])),   Emb = Dense(encoder(picture))
-
-    (``layers.ClickHead``, ``losses.ClickCrossEntropy``) over all shown items; a page without
-    history has zeros in the history's place. The embedding is what is used.
-
-    Args:
-        encoder, embedding_dim, micro_batch: as for ``PretrainingModel``.
-        hidden: width of the MLP.
-
-    Source: the supervised baseline of COURIER (arXiv 2306.05001).
-    """
-
     def __init__(
         self,
         encoder: keras.Model,
@@ -39,25 +27,32 @@ class Supervised(PretrainingModel):
         super().__init__(encoder, embedding_dim, micro_batch, **kwargs)
         self.hidden = hidden
         self.pooling = MeanReconstruction(dtype="float32")
-        self.click_head = ClickHead(hidden, name="click_head", dtype="float32")
-        self.click_head.build(tf.TensorShape([None, embedding_dim]))
         self.cross_entropy = ClickCrossEntropy()
+        self.bias = self.add_weight(name="click_bias", shape=[], initializer="zeros")
+        self.scale = self.add_weight(
+            name="click_scale", shape=[], initializer=keras.initializers.Constant(5.0)
+        )
+        if KIND == "mlp":
+            self.click_head = ClickHead(hidden, name="click_head", dtype="float32")
+            self.click_head.build(tf.TensorShape([None, (3 * embedding_dim + 2) // 2]))
         self.build(tf.TensorShape([None, None, None, 3]))
 
     def measure(self, embeddings: tf.Tensor, batch: Batch, training: bool) -> Batch:
-        """The cross-entropy."""
         history, shown = batch["history"], batch["shown"]
-        shown_embedding = gather_positions(embeddings, shown)
-        pooled = self.pooling(shown_embedding, gather_positions(embeddings, history), history >= 0)
+        unit = tf.nn.l2_normalize(embeddings, axis=-1)
+        item = gather_positions(unit, shown)
+        user = self.pooling(item, gather_positions(unit, history), history >= 0)
         valid = tf.reshape(shown >= 0, [-1])
-        logits = self.click_head(
-            tf.reshape(pooled, [-1, self.embedding_dim]),
-            tf.reshape(shown_embedding, [-1, self.embedding_dim]),
-            valid,
-            training=training,
-        )
+        item, user = (tf.reshape(x, [-1, self.embedding_dim]) for x in (item, user))
+        cos = tf.reduce_sum(user * item, axis=-1, keepdims=True)
+        logits = self.bias + self.scale * cos[:, 0] if KIND in ("cosine", "both") else self.bias
+        if KIND == "mlp":
+            pair = tf.concat([user, item], -1)
+            more = tf.concat([user * item, cos], -1)
+            x = tf.concat([pair, more, tf.zeros_like(cos)], -1) if self.embedding_dim % 2 == 0 else tf.concat([pair, more], -1)
+            a, b = tf.split(x, 2, -1)
+            logits = self.bias + self.click_head(a, b, valid, training=training)
         return {"loss": self.cross_entropy(logits, tf.reshape(batch["clicked"], [-1]), valid)}
 
     def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
         return {**super().get_config(), "hidden": self.hidden}
