@@ -26,16 +26,26 @@ from tfrec_vis.errors import InputError  # noqa: E402
 from tfrec_vis.pretraining import ABLATIONS, METHODS, UNTRAINED  # noqa: E402
 
 FEATURE = "sim_score"
+RATES: dict[str, float] = {}
+"""Baselines that did better on validation rows at another learning rate than COURIER's."""
 COMPARED = {
     **SECTIONS,
     "pretrain": {
         **SECTIONS["pretrain"],
         "epochs": 2,
-        "compare": [*UNTRAINED, *(name for name in METHODS if name != "courier"), *ABLATIONS],
+        "head_learning_rate": 1e-3,
+        "learning_rates": RATES,
+        # Baselines first, then what the alarm is for.
+        "compare": [
+            *UNTRAINED,
+            *(name for name in METHODS if name != "courier"),
+            "collapsed",
+            *(name for name in ABLATIONS if name != "collapsed"),
+        ],
     },
     "evaluate": {**SECTIONS["evaluate"], "features": ["none", FEATURE]},
 }
-"""The demo's shop and settings, twice its epochs."""
+"""The demo's shop and settings, twice its epochs, and a rate for heads."""
 
 _HEAD = f"""# Methods on the simulated shop
 

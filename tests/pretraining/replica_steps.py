@@ -24,10 +24,10 @@ from tensorflow.python.autograph.core import config, config_lib
 from tiny_encoder import tiny_encoder
 
 from tfrec_vis.data import pages, read_pages
-from tfrec_vis.pretraining import CLIP, Courier, SimSiam, Supervised
+from tfrec_vis.pretraining import CLIP, Courier, SimCLR, SimSiam, Supervised
 
 config.CONVERSION_RULES = (config_lib.DoNotConvert("tf_keras"), *config.CONVERSION_RULES)
-BATCH = 24
+BATCH, ITEMS = 24, 60
 COMMON = {"embedding_dim": 6, "num_heads": 2, "temperature": 0.2}
 
 
@@ -42,18 +42,27 @@ CASES = {
     "cached": lambda: Courier(
         tiny_encoder(), micro_batch=5, chunk_size=16, learned_temperature=True, **COMMON
     ),
-    "supervised": lambda: Supervised(tiny_encoder(), embedding_dim=6, hidden=8),
+    "supervised": lambda: Supervised(tiny_encoder(), embedding_dim=6, click_rate=0.2),
     "clip": lambda: CLIP(tiny_encoder(), embedding_dim=6, vocabulary=["red", "blue"], hidden=8),
     "simsiam": lambda: same_views(SimSiam(tiny_encoder(), embedding_dim=6, hidden=8)),
+    "simclr": lambda: same_views(SimCLR(tiny_encoder(), embedding_dim=6, hidden=8, projection=4)),
+    "projection": lambda: Courier(tiny_encoder(), projection_head=True, **COMMON),
+    "log_q": lambda: with_counts(Courier(tiny_encoder(), item_counts=(ITEMS + 1, 2), **COMMON)),
     "dropout": lambda: Courier(with_dropout(), **COMMON),
     "dropout_cached": lambda: Courier(with_dropout(), micro_batch=1000, **COMMON),
     "bank": lambda: Courier(tiny_encoder(), memory_bank=500, **COMMON),
 }
 
 
-def same_views(model: SimSiam) -> SimSiam:
+def same_views(model: SimCLR | SimSiam) -> SimCLR | SimSiam:
     """Without random views, which differ from replica to replica."""
     model._view = lambda pictures, seed: pictures
+    return model
+
+
+def with_counts(model: Courier) -> Courier:
+    """Items of which each is shown and clicked more often than the one before."""
+    model.set_item_counts(np.arange(2 * ITEMS + 2).reshape(-1, 2))
     return model
 
 

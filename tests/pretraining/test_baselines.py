@@ -20,7 +20,7 @@ OPTIONS = {
     SimCLR: {"hidden": 10, "projection": 5, "seed": 7},
     SimSiam: {"hidden": 10, "bottleneck": 4, "seed": 7},
     CLIP: {"vocabulary": ["shoe", "red", "blue"], "hidden": 9},
-    Supervised: {"hidden": 12},
+    Supervised: {"click_rate": 0.2},
 }
 
 
@@ -127,23 +127,44 @@ def test_words_of_titles():
 
 def test_supervised_equals_a_loop(batch):
     model = build(Supervised)
-    embedding = model(batch["image"]).numpy()
-    kernel, bias = model.click_head.dense.get_weights()
-    gamma, beta = model.click_head.norm.get_weights()
-    last, constant = model.click_head.output_layer.get_weights()
-    losses = []
+    assert float(model.bias) == pytest.approx(math.log(0.2 / 0.8))
+    embedding = unit(model(batch["image"]))
+    model.scale.assign(3.5)
+    losses, lonely = [], 0
     for history, shown, clicked in zip(
         batch["history"].numpy(), batch["shown"].numpy(), batch["clicked"].numpy(), strict=True
     ):
-        clicks = embedding[history[history >= 0]].astype(float)
-        mean = clicks.mean(axis=0) if len(clicks) else np.zeros(WIDTH)
+        clicks = embedding[history[history >= 0]]
+        lonely += not len(clicks)
         for place, click in zip(shown, clicked, strict=True):
             if place >= 0:
-                x = np.maximum(np.concatenate([mean, embedding[place]]) @ kernel + bias, 0)
-                x = (x - x.mean()) / np.sqrt(x.var() + 1e-3) * gamma + beta
-                p = 1 / (1 + np.exp(-(x @ last[:, 0] + constant[0])))
+                alike = np.mean([c @ embedding[place] for c in clicks]) if len(clicks) else 0.0
+                p = 1 / (1 + math.exp(-3.5 * alike - math.log(0.2 / 0.8)))
                 losses.append(-math.log(p if click == 1 else 1 - p))
+    assert 0 < lonely < len(batch["history"]) and len(losses) > 50
     assert float(loss_of(model, batch)) == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_supervised_learns_more_than_the_click_rate(prepared_shop):
+    """The loss ends below the entropy of the clicks: what knows their rate alone cannot."""
+    batch = next(iter(pages(prepared_shop, batch_size=200)))
+    shown = batch["shown"].numpy() >= 0
+    rate = batch["clicked"].numpy()[shown].mean()
+    entropy = -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate))
+    model = build(Supervised, click_rate=float(rate))
+    model.start_from(model.encoder(batch["image"]).numpy())
+    model.compile(optimizer=keras.optimizers.Adam(3e-2))
+    step = tf.function(model.train_step, autograph=False)
+    for _ in range(120):
+        model.reset_metrics()
+        found = {name: float(value) for name, value in step(batch).items()}
+    assert found["loss"] < entropy - 0.02
+    assert found["mean_pairwise_cosine"] < 0.5
+
+
+def test_supervised_refuses_a_rate_without_odds():
+    with pytest.raises(ValueError, match="click_rate between 0 and 1, got 1.0"):
+        build(Supervised, click_rate=1.0)
 
 
 @pytest.mark.parametrize(

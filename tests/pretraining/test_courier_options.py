@@ -275,6 +275,14 @@ def test_log_q_takes_off_how_often_items_are_shown(batch):
         *rows_of(plain, embedding, batch), None, tf.constant(q["pv"][shown], tf.float32), None
     )
     assert found["page_view_contrast"] == pytest.approx(float(expected), rel=1e-5)
+    newest = batch["history_item_index"][:, 0]
+    expected = plain.contrasts.click_sequence(
+        *newest_rows(plain, embedding, batch),
+        newest,
+        None,
+        tf.constant(q["ucs"][newest.numpy()], tf.float32),
+    )
+    assert found["click_sequence_contrast"] == pytest.approx(float(expected), rel=1e-5)
     assert found["click_sequence_contrast"] != pytest.approx(
         measures(plain, batch)["click_sequence_contrast"], rel=1e-3
     )
@@ -295,6 +303,16 @@ def rows_of(model, embedding, batch):
         tf.reshape((batch["clicked"] == 1) & has, [-1]),
         tf.reshape(batch["shown"] >= 0, [-1]),
     )
+
+
+def newest_rows(model, embedding, batch):
+    from tfrec_vis.layers import gather_positions
+
+    history, item = gather_positions(embedding, batch["history"]), batch["history_item_index"]
+    older = (batch["history"][:, 1:] >= 0) & (item[:, 1:] != item[:, :1])
+    rebuilt = model.reconstruction(history[:, :1], history[:, 1:], older)[:, 0]
+    valid = (batch["history"][:, 0] >= 0) & tf.reduce_any(older, axis=1)
+    return history[:, 0], rebuilt, valid
 
 
 def test_projection_head_stands_between_embedding_and_losses(batch):
@@ -338,6 +356,29 @@ def test_save_and_load(batch, tmp_path, options):
     ],
 )
 def test_unknown_names(options, message):
+    with pytest.raises(ValueError, match=message):
+        courier(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"learned_temperature": True, "released": ["click_sequence_temperature"]},
+            r"learned_temperature \(true\) excludes .*click_sequence_temperature .*leave one",
+        ),
+        (
+            {"candidates": "clicked", "released": ["candidate_padding"]},
+            "candidates 'clicked' excludes .*candidate_padding",
+        ),
+        ({"candidates": "none", "learned_temperature": True}, "'none' excludes learned_temp"),
+        ({"candidates": "none", "memory_bank": 9}, r"'none' excludes memory_bank \(9\); leave"),
+        ({"candidates": "none", "item_counts": (ITEMS + 1, 2)}, "'none' excludes log_q"),
+        ({"candidates": "clicked", "memory_bank": 9}, "'clicked' excludes memory_bank .*both"),
+        ({"candidates": "unclicked", "memory_bank": 9}, "'unclicked' excludes memory_bank"),
+    ],
+)
+def test_options_that_exclude_each_other(options, message):
     with pytest.raises(ValueError, match=message):
         courier(**options)
 

@@ -96,7 +96,9 @@ def test_four_replicas_one_of_them_without_a_page(prepared_shop, tmp_path, case)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["supervised", "clip", "simsiam", "bank"])
+@pytest.mark.parametrize(
+    "case", ["supervised", "clip", "simsiam", "simclr", "bank", "projection", "log_q"]
+)
 def test_replicas_of_the_other_methods(prepared_shop, tmp_path, case):
     finish([start(prepared_shop, tmp_path, case, "one", "mirrored2")])
     assert_equal(tmp_path, case, "mirrored2")

@@ -142,12 +142,34 @@ def test_random_layers_are_found_wherever_they_are():
     assert not np.array_equal(*first)
 
 
-def test_numbers_that_cannot_be_drawn_again_are_refused(batch):
-    noise = keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x)))
-    model = courier(with_layer(noise), micro_batch=7)
+def noise(x):
+    return x + tf.random.normal(tf.shape(x))
+
+
+DRAWS = {
+    "straight": noise,
+    "map_fn": lambda x: tf.map_fn(noise, x),
+    "cond": lambda x: tf.cond(tf.shape(x)[0] > 0, lambda: noise(x), lambda: x),
+    "function": tf.function(noise, autograph=False),
+}
+
+
+@pytest.mark.parametrize("where", DRAWS)
+def test_numbers_that_cannot_be_drawn_again_are_refused(batch, where):
+    model = courier(with_layer(keras.layers.Lambda(DRAWS[where])), micro_batch=7)
     with pytest.raises(ValueError, match="drawn again, got one with RandomStandardNormal: with"):
         step(model, batch)
-    step(courier(with_layer(noise)), batch)  # encoded once
+
+
+def test_encoded_once_any_numbers_may_be_drawn(batch):
+    step(courier(with_layer(keras.layers.Lambda(noise))), batch)
+
+
+def test_in_eager_mode_both_passes_are_compared(batch):
+    model = courier(with_layer(keras.layers.Lambda(noise)), micro_batch=7)
+    with pytest.raises(ValueError, match="got one with other embeddings in the second pass: with"):
+        model.train_step(batch)
+    courier(with_layer(keras.layers.Dropout(0.5)), micro_batch=7).train_step(batch)
 
 
 def test_states_of_random_layers_are_kept_in_checkpoints(batch, tmp_path):

@@ -45,6 +45,27 @@ SETTINGS = PretrainSettings(
 )
 
 
+LEFT_OUT = {
+    "no_click_sequence": {"click_sequence_weight": 0.0},
+    "no_contrast": {
+        "page_view_weight": 0.0, "click_sequence_weight": 0.0, "click_head_weight": 1.0
+    },
+    "no_reconstruction": {"reconstruction": "mean"},
+    "self_attention": {"reconstruction": "self_attention"},
+    "nearest": {"reconstruction": "nearest"},
+    "no_unclicked": {"candidates": "clicked"},
+    "hard_negatives": {"candidates": "unclicked"},
+    "collapsed": {"candidates": "none"},
+    "projection_head": {"projection_head": True},
+    "learned_temperature": {"learned_temperature": True},
+    "log_q": {"log_q": True},
+    "memory_bank": {"memory_bank": 4096},
+    "with_click_head": {"click_head_weight": 1.0},
+    "paper_code": {"preset": "paper_code"},
+}  # fmt: skip
+"""As docs/recipes.md has it."""
+
+
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     monkeypatch.setitem(registry._ENCODERS, "tiny", (tiny_encoder, ()))
@@ -67,12 +88,22 @@ def test_a_name_replaces_its_settings_alone(name):
     if name in UNTRAINED:
         assert changed == {"weights": name}
     elif name == "small_pool":
-        assert changed == {"batch_size": 12}
-    elif name in ABLATIONS:
-        assert changed == ABLATIONS[name]
-    else:
+        assert changed == {"batch_size": 12}  # of 96
+    elif name in METHODS:
         assert changed == ({} if name == "courier" else {"method": name})
-    assert "epochs" not in changed and "learning_rate" not in changed
+    else:
+        assert changed == LEFT_OUT[name]
+
+
+def test_every_ablation_has_its_row():
+    assert {*LEFT_OUT, "small_pool"} == set(ABLATIONS)
+
+
+def test_a_method_may_have_a_rate_of_its_own():
+    base = replace(SETTINGS, compare=("simclr", "clip"), learning_rates={"simclr": 0.25})
+    rates = {name: settings_of(name, base).learning_rate for name in ("courier", "simclr", "clip")}
+    assert rates == {"courier": 1e-2, "simclr": 0.25, "clip": 1e-2}
+    assert settings_of("simclr", base).learning_rates == {}
 
 
 def test_an_ablation_is_of_courier_whatever_the_method():
@@ -118,6 +149,40 @@ def test_log_q_counts_pages(prepared_shop):
             assert float(model.log_q[item, column]) == pytest.approx(expected, abs=1e-3)
 
 
+def test_what_is_counted_is_from_before_the_cut(prepared_shop):
+    table = read_pages(prepared_shop)
+    cut = int(np.median(table.timestamp))
+    early = table.timestamp < cut
+    assert 10 < early.sum() < len(early) - 10
+    settings = replace(SETTINGS, log_q=True)
+    model = build_model(settings, prepared_shop, cut)
+    for column, counted in enumerate((table.shown[early], table.history[early, :1])):
+        counts = np.maximum(np.bincount(counted[counted > 0], minlength=len(model.log_q)), 1e-3)
+        expected = np.log(counts / counts.sum())
+        np.testing.assert_allclose(model.log_q[:, column], expected, rtol=1e-5)
+    rates = []
+    for given, pages_of in ((cut, early), (None, table.timestamp >= 0)):
+        model = build_model(replace(SETTINGS, method="supervised"), prepared_shop, given)
+        shown = table.shown[pages_of] > 0
+        rates.append((table.clicked[pages_of].sum() + 1) / (shown.sum() + 2))
+        expected = math.log(rates[-1] / (1 - rates[-1]))
+        assert float(model.bias) == pytest.approx(expected, abs=1e-5)
+    assert rates[0] != rates[1]
+
+
+def test_clip_knows_words_from_before_the_cut(prepared_shop, monkeypatch):
+    whole = methods.read_items
+
+    def read_items(*arguments, **named):
+        items = whole(*arguments, **named)
+        title = np.array([f"word{i}" for i in range(len(items.item_id))], object)
+        return replace(items, title=title, first_seen=np.arange(len(title)) - 1)
+
+    monkeypatch.setattr(methods, "read_items", read_items)
+    model = build_model(replace(SETTINGS, method="clip"), prepared_shop, 10)
+    assert set(model.vocabulary) == {f"word{i}" for i in range(1, 11)}
+
+
 def test_clip_knows_words_from_before_the_first_cut(prepared_shop, monkeypatch):
     whole = methods.read_items
 
@@ -153,6 +218,24 @@ def test_clip_without_titles_is_refused(prepared_shop, monkeypatch):
         ({"memory_bank": -1}, "pretrain.memory_bank: expected 0 to"),
         ({"click_head_weight": -1.0}, "pretrain.click_head_weight: expected 0 to"),
         ({"page_view_weight": 0.0, "click_sequence_weight": 0.0}, "are all 0; set one above 0"),
+        ({"head_learning_rate": 0.0}, "pretrain.head_learning_rate: expected 1e-12 to"),
+        (
+            {"preset": "paper_code", "learned_temperature": True},
+            r"pretrain: learned_temperature \(true\) excludes .*paper_code.*; leave one",
+        ),
+        ({"preset": "paper_code", "candidates": "clicked"}, "pretrain: candidates 'clicked' ex"),
+        ({"candidates": "none", "memory_bank": 5}, "pretrain: candidates 'none' excludes memory"),
+        ({"candidates": "none", "log_q": True}, r"'none' excludes log_q \(true\)"),
+        ({"candidates": "unclicked", "memory_bank": 5}, r"excludes memory_bank \(5\)"),
+        (
+            {"preset": "paper_code", "click_head_weight": 0.5},
+            "pretrain.click_head_weight: expected 1 .*paper_code.*got 0.5",
+        ),
+        ({"learning_rates": {"clip": 0.1}}, "pretrain.learning_rates.clip: .* pretrain.compare"),
+        (
+            {"compare": ["clip"], "learning_rates": {"clip": -1.0}},
+            "pretrain.learning_rates.clip: expected 1e-12 to 100, got -1.0",
+        ),
         ({"compare": ["moco"]}, "pretrain.compare: unknown name 'moco'; known: simclr, "),
     ],
 )

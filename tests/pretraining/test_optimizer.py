@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -85,6 +87,66 @@ def test_sparse_gradients_and_their_decay():
     rows = tf.IndexedSlices(tf.constant([[1.0, 2.0]]), tf.constant([1]), tf.constant([3, 2]))
     Adam(0.1, l2=0.5).apply_gradients([(rows, table)])
     assert (table.numpy() < 0.95).all()
+
+
+def test_the_head_has_a_rate_of_its_own():
+    """Each variable goes as in a training at its rate; decoupled decay stays the common one."""
+    settings = PretrainSettings(learning_rate=0.02, weight_decay=0.0)
+    rates = (0.02, 0.5)
+    alone = []
+    for start, rate, place in zip(START, rates, (0, 1), strict=True):
+        variable = tf.Variable(start, dtype=tf.float32)
+        optimizer = build_optimizer(replace(settings, learning_rate=rate), 4)
+        for gradients in GRADIENTS:
+            optimizer.apply_gradients([(tf.constant(gradients[place], tf.float32), variable)])
+        alone.append(variable.numpy())
+    body, head = (tf.Variable(start, dtype=tf.float32) for start in START)
+    optimizer = build_optimizer(replace(settings, head_learning_rate=0.5), 4, [head])
+
+    @tf.function(autograph=False)
+    def step(one, two):
+        optimizer.apply_gradients([(one, body), (two, head)])
+
+    for gradients in GRADIENTS:
+        step(*(tf.constant(g, tf.float32) for g in gradients))
+    np.testing.assert_array_equal(body, alone[0])
+    np.testing.assert_allclose(head, alone[1], rtol=1e-5)
+    assert np.abs(head - START[1]).max() > 0.3
+    shown = keras.backend.get_value(optimizer.learning_rate)
+    assert shown <= 0.02 and keras.optimizers.serialize(optimizer)
+
+
+def test_over_replicas_the_rate_is_the_heads():
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    with strategy.scope():
+        body, head = tf.Variable([1.0]), tf.Variable([1.0])
+        settings = PretrainSettings(
+            learning_rate=0.01, schedule="constant", weight_decay=0.0, head_learning_rate=0.1
+        )
+        optimizer = build_optimizer(settings, 1, [head])
+        optimizer.build([body, head])
+
+    @tf.function(autograph=False)
+    def step():
+        one = tf.constant([2.0])
+        strategy.run(lambda: optimizer.apply_gradients([(one, body), (one, head)]))
+
+    step()
+    moved = [1 - float(v.numpy()[0]) for v in (body, head)]
+    assert moved == pytest.approx([0.01, 0.1], rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["decoupled", "coupled"])
+def test_a_learned_temperature_does_not_decay(kind):
+    settings = PretrainSettings(
+        learning_rate=0.1, schedule="constant", weight_decay=0.5, weight_decay_kind=kind
+    )
+    moved = []
+    for name in ("log_temperature", "kernel"):
+        variable = tf.Variable([-2.0], name=name)
+        build_optimizer(settings, 1).apply_gradients([(tf.constant([0.0]), variable)])
+        moved.append(float(variable[0]) != -2.0)
+    assert moved == [False, True]
 
 
 def test_over_replicas_the_norm_is_of_the_sum():

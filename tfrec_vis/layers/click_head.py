@@ -20,7 +20,9 @@ class ClickHead(keras.layers.Layer):
         hidden: width of W.
         normalization: "layer", or "batch" as in the released code. Batch statistics are those of
             the valid rows, of all replicas under ``tf.distribute``; a batch without a valid row
-            leaves the moving ones as they are.
+            leaves the moving ones as they are. Keras computes them as E[x^2] - E[x]^2: in float32
+            the variance of columns whose mean is a thousand times their spread is lost, so the
+            embeddings should be centred (``PretrainingModel.start_from`` begins that way).
 
     Example:
         >>> import tensorflow as tf, tfrec_vis as tv

@@ -14,7 +14,7 @@ from tfrec_vis.losses import ClickCrossEntropy
 from tfrec_vis.pretraining.contrasts import Contrasts
 from tfrec_vis.pretraining.diagnostics import attention_entropy
 from tfrec_vis.pretraining.model import Batch, PretrainingModel
-from tfrec_vis.pretraining.names import RECONSTRUCTIONS
+from tfrec_vis.pretraining.names import RECONSTRUCTIONS, contradiction
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
@@ -51,6 +51,9 @@ class Courier(PretrainingModel):
         click_head_norm: "layer" or "batch", in the click head.
         released: behaviour of the released code to reproduce, names of ``names.RELEASED``.
 
+    Raises:
+        ValueError: an unknown name, or options that exclude each other.
+
     Source: COURIER (arXiv 2306.05001).
     """
 
@@ -77,6 +80,10 @@ class Courier(PretrainingModel):
         released: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
+        if message := contradiction(
+            candidates, learned_temperature, memory_bank, item_counts is not None, released
+        ):
+            raise ValueError(message)
         weights = (page_view_weight, click_sequence_weight, click_head_weight)
         names = ("page_view_contrast", "click_sequence_contrast", "click_cross_entropy")
         self.measures = (

@@ -35,14 +35,19 @@ def build_encoder(settings: PretrainSettings) -> keras.Model:
         raise InputError(f"pretrain.encoder, pretrain.weights: {error}") from error
 
 
-def build_model(settings: PretrainSettings, prepared: str | Path) -> PretrainingModel:
+def build_model(
+    settings: PretrainSettings, prepared: str | Path, cut: int | None = None
+) -> PretrainingModel:
     """The model of ``settings.method`` before training.
 
     Args:
         settings: of the pre-training.
-        prepared: folder that ``prepare`` wrote; what a method knows of the data beforehand
-            (words of titles, how often items are shown) comes from before its first cut.
+        prepared: folder that ``prepare`` wrote.
+        cut: what a method knows of the data beforehand (words of titles, how often items are
+            shown and clicked) comes from before this time, such as ``holdout_cut``; None: from
+            before the first cut of ``prepared``, that is from all pages of pre-training.
     """
+    cut = read_manifest(prepared)["cuts"][0] if cut is None else cut
     keras.mixed_precision.set_global_policy(settings.mixed_precision or "float32")
     try:
         encoder = build_encoder(settings)
@@ -56,10 +61,10 @@ def build_model(settings: PretrainSettings, prepared: str | Path) -> Pretraining
         if settings.method == "simsiam":
             return SimSiam(encoder, **common, seed=settings.seed)
         if settings.method == "clip":
-            return CLIP(encoder, **chunks, vocabulary=_words(prepared))
+            return CLIP(encoder, **chunks, vocabulary=_words(prepared, cut))
         if settings.method == "supervised":
-            return Supervised(encoder, **common)
-        return _courier(settings, encoder, prepared)
+            return Supervised(encoder, **common, click_rate=_click_rate(prepared, cut))
+        return _courier(settings, encoder, prepared, cut)
     finally:
         keras.mixed_precision.set_global_policy("float32")
 
@@ -68,9 +73,10 @@ def settings_of(name: str, settings: PretrainSettings) -> PretrainSettings:
     """The settings of one of ``settings.method`` and ``settings.compare``.
 
     A method replaces ``method``, an ablation what it leaves out of COURIER, "random" and
-    "imagenet" the weights; all else is the same for all.
+    "imagenet" the weights, ``learning_rates`` the rate; all else is the same for all.
     """
-    alone = replace(settings, compare=())
+    rate = settings.learning_rates.get(name, settings.learning_rate)
+    alone = replace(settings, compare=(), learning_rates={}, learning_rate=rate)
     if name in UNTRAINED:
         return replace(alone, weights=name)
     if name == "small_pool":
@@ -85,7 +91,9 @@ def is_released(settings: PretrainSettings) -> bool:
     return settings.method == "courier" and settings.preset == "paper_code"
 
 
-def _courier(settings: PretrainSettings, encoder: keras.Model, prepared: str | Path) -> Courier:
+def _courier(
+    settings: PretrainSettings, encoder: keras.Model, prepared: str | Path, cut: int
+) -> Courier:
     released = is_released(settings)
     items = read_manifest(prepared)["item_count"] + 1
     model = Courier(
@@ -110,21 +118,29 @@ def _courier(settings: PretrainSettings, encoder: keras.Model, prepared: str | P
     )
     if settings.log_q:
         pages = read_pages(prepared)
-        columns = (pages.shown.ravel(), pages.history[:, 0])
+        early = pages.timestamp < cut
+        columns = (pages.shown[early].ravel(), pages.history[early, 0])
         counts = [np.bincount(column[column > 0], minlength=items) for column in columns]
         model.set_item_counts(np.stack(counts, axis=1))
     return model
 
 
-def _words(prepared: str | Path) -> list[str]:
-    """The words in titles of items first seen before the first cut."""
+def _click_rate(prepared: str | Path, cut: int) -> float:
+    """The share of clicked ones among the items shown before ``cut``, between 0 and 1."""
+    pages = read_pages(prepared)
+    early = pages.timestamp < cut
+    shown, clicked = (pages.shown[early] > 0).sum(), (pages.clicked[early] == 1).sum()
+    return float(clicked + 1) / float(shown + 2)
+
+
+def _words(prepared: str | Path, cut: int) -> list[str]:
+    """The words in titles of items first seen before ``cut``."""
     catalogue = read_items(prepared, pictures=False)
-    cut = read_manifest(prepared)["cuts"][0]
     early = (catalogue.first_seen >= 0) & (catalogue.first_seen < cut)
     if words := title_words(catalogue.title[early]):
         return words
     raise InputError(
-        f"{prepared}: clip needs titles, and no item seen before the first cut has one; name the "
+        f"{prepared}: clip needs titles, and no item seen in pre-training has one; name the "
         "column in source.catalogue.columns (title), or leave clip out of pretrain.method and "
         "pretrain.compare"
     )

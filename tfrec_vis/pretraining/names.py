@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 METHODS = ("courier", "simclr", "simsiam", "clip", "supervised")
@@ -55,4 +56,32 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "collapsed": {"candidates": "none"},
 }
 """COURIER with some settings of ``pretrain`` replaced; small_pool divides ``batch_size`` by
-``SMALL_POOL``."""
+``SMALL_POOL``, and so takes as many times more steps in an epoch."""
+
+
+def contradiction(
+    candidates: str,
+    learned_temperature: bool,
+    memory_bank: int,
+    log_q: bool,
+    released: Sequence[str],
+) -> str | None:
+    """Which two of COURIER's options exclude each other, if any do; arguments as of ``Courier``."""
+    temperature = learned_temperature and "learned_temperature (true)"
+    bank = memory_bank and f"memory_bank ({memory_bank})"
+    reason = ""
+    if candidates == "none":
+        # Alignment divides by a fixed tau and has no candidates.
+        reason = temperature or bank or (log_q and "log_q (true)") or ""
+    elif candidates in ("clicked", "unclicked") and bank:
+        reason = f"{bank}, which holds both kinds"
+    elif candidates == "clicked" and "candidate_padding" in released:
+        reason = "the released code's candidate_padding (preset paper_code)"
+    if reason:
+        return f"candidates {candidates!r} excludes {reason}; leave one of them out"
+    if temperature and "click_sequence_temperature" in released:
+        return (
+            f"{temperature} excludes the released code's click_sequence_temperature (preset "
+            "paper_code); leave one of them out"
+        )
+    return None

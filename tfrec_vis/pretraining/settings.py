@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tfrec_vis.errors import InputError, check_ranges
 from tfrec_vis.pretraining.names import (
@@ -11,7 +11,9 @@ from tfrec_vis.pretraining.names import (
     METHODS,
     PRESETS,
     RECONSTRUCTIONS,
+    RELEASED,
     UNTRAINED,
+    contradiction,
 )
 
 
@@ -54,6 +56,7 @@ class PretrainSettings:
         head_learning_rate: that of all weights that only the loss uses (reconstruction, click
             head, learned temperature, projectors, text tower): they begin at random, the encoder
             does not. None: ``learning_rate``.
+        learning_rates: ``learning_rate`` of those in ``compare`` that are trained at another.
         schedule: "constant", or "cosine" (to zero, after a warm-up over the first twentieth).
         weight_decay: of all trained weights.
         weight_decay_kind: "decoupled" (AdamW: the weights shrink by it beside Adam's step), or
@@ -98,6 +101,7 @@ class PretrainSettings:
     chunk_size: int | None = 256
     learning_rate: float = 3e-5
     head_learning_rate: float | None = None
+    learning_rates: dict[str, float] = field(default_factory=dict)
     schedule: str = "cosine"
     weight_decay: float = 1e-6
     weight_decay_kind: str = "decoupled"
@@ -127,6 +131,16 @@ class PretrainSettings:
                 "pretrain: page_view_weight, click_sequence_weight and click_head_weight are all "
                 "0; set one above 0"
             )
+        released = RELEASED if self.preset == "paper_code" else ()
+        if message := contradiction(
+            self.candidates, self.learned_temperature, self.memory_bank, self.log_q, released
+        ):
+            raise InputError(f"pretrain: {message}")
+        if released and self.click_head_weight not in (0, 1):
+            raise InputError(
+                "pretrain.click_head_weight: expected 1 (or 0, the default) with preset "
+                f"paper_code, whose click head has the weight 1, got {self.click_head_weight:g}"
+            )
         if self.early_stopping is not None and not self.holdout:
             raise InputError(
                 "pretrain.early_stopping: needs pages that are held out; set pretrain.holdout, "
@@ -141,6 +155,17 @@ class PretrainSettings:
                 )
         if len(set(self.compare)) < len(self.compare):
             raise InputError("pretrain.compare: a name is there twice")
+        for name, rate in self.learning_rates.items():
+            if name not in self.compare or name in UNTRAINED:
+                raise InputError(
+                    f"pretrain.learning_rates.{name}: expected the name of a training in "
+                    "pretrain.compare; add it there, or remove its rate"
+                )
+            low, high = _RANGES["learning_rate"]
+            if not low <= rate <= high:
+                raise InputError(
+                    f"pretrain.learning_rates.{name}: expected {low:g} to {high:g}, got {rate}"
+                )
 
 
 _RANGES = {

@@ -92,8 +92,9 @@ def _train(
     cut = cut_of(timestamps, settings.holdout)
     steps = batch_count(int((timestamps < cut).sum()), settings.batch_size)
     with restorable_randomness(settings.seed):
-        model = build_model(settings, prepared)
-    model.compile(optimizer=build_optimizer(settings, steps * settings.epochs), jit_compile=False)
+        model = build_model(settings, prepared, cut)
+    optimizer = build_optimizer(settings, steps * settings.epochs, model.head_variables)
+    model.compile(optimizer=optimizer, jit_compile=False)
 
     stopping = None
     if settings.early_stopping is not None:
