@@ -23,7 +23,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfrec_vis.demo import ITEMS, SECTIONS, SEED, USERS, run_demo  # noqa: E402
 from tfrec_vis.errors import InputError  # noqa: E402
-from tfrec_vis.pretraining import ABLATIONS, METHODS, UNTRAINED  # noqa: E402
+from tfrec_vis.pretraining import (  # noqa: E402
+    ABLATIONS,
+    METHODS,
+    UNTRAINED,
+    PretrainSettings,
+    settings_of,
+)
+from tfrec_vis.pretraining.names import SMALL_POOL  # noqa: E402
+from tfrec_vis.pretraining.record import recorded  # noqa: E402
 
 FEATURE = "sim_score"
 RATES: dict[str, float] = {}
@@ -47,6 +55,15 @@ COMPARED = {
 }
 """The demo's shop and settings, twice its epochs, and a rate for heads."""
 
+
+def _rates() -> str:
+    """Who is trained at another rate."""
+    if not RATES:
+        return ", baselines like COURIER"
+    others = ", ".join(f"`{name}` at {rate:g}" for name, rate in RATES.items())
+    return f", but for {others}, which did better so on validation rows"
+
+
 _HEAD = f"""# Methods on the simulated shop
 
 COURIER, its ablations and what it is compared with, each with the same encoder
@@ -62,6 +79,16 @@ centring: mean pairwise cosine (1 is collapse), effective rank of
 {COMPARED["pretrain"]["embedding_dim"]} dimensions, and whether the training's alarm spoke.
 `collapsed` is meant to: it has no negatives. `truth` is the best embedding there is, the look
 that users choose by.
+
+All are trained with AdamW at a learning rate of {COMPARED["pretrain"]["learning_rate"]:g}, and
+{COMPARED["pretrain"]["head_learning_rate"]:g} for what only the loss uses and begins at random
+(COURIER's W_Q and W_K, temperature and click head; the others' projectors, predictor, text tower,
+scale){_rates()}. Temperatures are the papers' for the methods, the demo's
+{COMPARED["pretrain"]["temperature"]} for COURIER and its ablations, which is also where
+`learned_temperature` begins. `small_pool` takes {SMALL_POOL} times the steps of the others, on an
+{SMALL_POOL}th of their batch. `no_contrast` is the released code's click head, an MLP on
+[Rec ; Emb], alone. `clip` is below for a reason of this shop's: its titles are drawn without regard
+to the photos, so they teach nothing.
 """
 
 
@@ -74,6 +101,21 @@ def main(arguments: Sequence[str]) -> None:
     run_demo(given.work, COMPARED)
     given.page.write_text(page(given.work))
     print(f"order of the methods: {given.page}")
+
+
+def made_otherwise(work: Path) -> list[str]:
+    """Names of the trainings in WORK that were made with other settings than those above."""
+    settings = PretrainSettings(**COMPARED["pretrain"])
+    found = []
+    for name in (settings.method, *settings.compare):
+        training = _json(work / "pretrain" / name / "training.json")
+        expected = recorded(settings_of(name, settings))
+        if training and {**training["settings"], "prepared": None} != {
+            **expected,
+            "prepared": None,
+        }:
+            found.append(name)
+    return found
 
 
 def order(work: Path) -> list[dict[str, Any]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from tfrec_vis.pretraining import ABLATIONS, METHODS, PretrainSettings
+from tfrec_vis.pretraining import ABLATIONS, METHODS, PretrainSettings, settings_of
+from tfrec_vis.pretraining.record import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,6 +90,7 @@ def test_page(script: ModuleType, work: Path) -> None:
         in text
     )
     assert "| 0.99 | 12.3 | **loud** | 61 |" in text
+    assert "learning rate of 0.0001, and\n0.001 for" in text and "8 times the steps" in text
     assert "`make methods`" in text and "11 minutes" in text and "0.8100" in text
     assert max(len(line) for line in text.splitlines() if line[:1] != "|") <= 105
 
@@ -96,3 +99,23 @@ def test_all_methods_with_one_budget(script: ModuleType) -> None:
     settings = PretrainSettings(**script.COMPARED["pretrain"])
     compared = {settings.method, *settings.compare}
     assert compared == {*METHODS, *ABLATIONS, "random", "imagenet"}
+    first = settings.compare.index("collapsed")
+    assert set(settings.compare[:first]) == {*METHODS, "random", "imagenet"} - {"courier"}
+
+
+def test_trainings_with_other_settings_are_named(script: ModuleType, tmp_path: Path) -> None:
+    settings = PretrainSettings(**script.COMPARED["pretrain"])
+    other = replace(settings, head_learning_rate=None)
+    older = recorded(settings_of("clip", settings))
+    del older["head_learning_rate"]
+    for name, values in (
+        ("courier", recorded(settings_of("courier", settings))),
+        ("simclr", recorded(settings_of("simclr", other))),
+        ("clip", older),
+    ):
+        folder = tmp_path / "pretrain" / name
+        folder.mkdir(parents=True)
+        written = {"settings": {**values, "prepared": "of any data"}}
+        (folder / "training.json").write_text(json.dumps(written))
+    assert script.made_otherwise(tmp_path) == ["simclr", "clip"]
+    assert script.made_otherwise(tmp_path / "new") == []

@@ -16,6 +16,15 @@ from tfrec_vis.pretraining.settings import PretrainSettings
 FILE = "training.json"
 
 
+def recorded(settings: PretrainSettings) -> dict[str, Any]:
+    """The settings as training.json has them, without those that do not matter to the run.
+
+    These are the time between checkpoints and what concerns other methods.
+    """
+    same = asdict(replace(settings, checkpoint_seconds=0, compare=(), learning_rates={}))
+    return json.loads(json.dumps(same))
+
+
 class Record(tf.train.experimental.PythonState):
     """The course of a run as JSON: part of every checkpoint, and kept as training.json.
 
@@ -28,9 +37,7 @@ class Record(tf.train.experimental.PythonState):
 
     def __init__(self, settings: PretrainSettings, prepared: dict[str, Any]) -> None:
         super().__init__()
-        # Neither the time between checkpoints nor the other methods matter to this run.
-        same = asdict(replace(settings, checkpoint_seconds=0, compare=()))
-        self.settings = json.loads(json.dumps({**same, "prepared": prepared.get("checksums")}))
+        self.settings = {**recorded(settings), "prepared": prepared.get("checksums")}
         self.values: dict[str, Any] = {
             "holdout": [],
             "alarms": [],
