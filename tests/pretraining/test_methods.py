@@ -157,7 +157,7 @@ def test_what_is_counted_is_from_before_the_cut(prepared_shop):
     settings = replace(SETTINGS, log_q=True)
     model = build_model(settings, prepared_shop, cut)
     for column, counted in enumerate((table.shown[early], table.history[early, :1])):
-        counts = np.maximum(np.bincount(counted[counted > 0], minlength=len(model.log_q)), 1e-3)
+        counts = np.maximum(np.bincount(counted[counted > 0], minlength=model.log_q.shape[0]), 1e-3)
         expected = np.log(counts / counts.sum())
         np.testing.assert_allclose(model.log_q[:, column], expected, rtol=1e-5)
     rates = []
