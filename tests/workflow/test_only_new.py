@@ -78,7 +78,9 @@ class Shop:
 
 
 def replace_training(patch: pytest.MonkeyPatch) -> None:
-    def train(prepared: Path, out: Path, settings: object, logs: Path) -> None:
+    def train(
+        prepared: Path, out: Path, settings: object, logs: Path, profile: bool = False
+    ) -> None:
         model = Courier(encoder(), 8, num_heads=2)
         model(np.zeros([1, 32, 32, 3], np.uint8))
         model.save(out / "model.keras")
