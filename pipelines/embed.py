@@ -3,9 +3,10 @@
     python pipelines/embed.py RECIPE PREPARED TRAINED OUT [--set A.B=C] -- --runner=FlinkRunner ...
 
 RECIPE is that of ``tfrec-vis embed``, of which the section ``embed`` counts; PREPARED is what
-``prepare`` wrote, TRAINED a folder with model.keras such as WORK/pretrain/courier. PREPARED,
-TRAINED and OUT must be reachable from all workers (gs://, s3://, hdfs://, or a disk they share).
-Commands for each runner, and how the workers get the package: docs/scale.md.
+``prepare`` wrote, TRAINED a folder with model.keras and settings.json such as
+WORK/pretrain/courier. PREPARED, TRAINED and OUT must be reachable from all workers (gs://, s3://,
+hdfs://, or a disk they share). Commands for each runner, and how the workers get the package:
+docs/scale.md.
 """
 
 from __future__ import annotations

@@ -118,6 +118,9 @@ def test_what_is_missing_is_named(
     (tmp_path / "model.keras").write_text("no model")
     with pytest.raises(InputError, match="model.keras: expected a Keras model"):
         module.main([recipe, str(prepared), str(tmp_path), out])
+    shutil.copy(trained / "model.keras", tmp_path / "model.keras")
+    with pytest.raises(InputError, match="settings.json: expected the settings .*not known"):
+        module.main([recipe, str(prepared), str(tmp_path), out])
     with pytest.raises(InputError, match="--direct_num_worker: Beam has no such flag"):
         module.main([recipe, str(prepared), str(trained), out, "--", "--direct_num_worker=2"])
     assert not Path(out).exists()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from dataclasses import replace
 
@@ -70,7 +71,9 @@ def assert_equal_weights(one, two):
 def test_trains_and_saves(unbroken):
     folder, model = unbroken
     files = sorted(path.name for path in (folder / "out").iterdir())
-    assert files == ["model.keras", "training.json"]
+    assert files == ["model.keras", "settings.json", "training.json"]
+    settings = json.loads((folder / "out/settings.json").read_text())
+    assert PretrainSettings(**settings) == SETTINGS
     again = load(folder / "out")
     assert_equal_weights(model, again)
     assert int(model.optimizer.iterations) == 2 * STEPS

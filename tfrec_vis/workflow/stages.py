@@ -104,7 +104,6 @@ def _pretrain_stage(
         # Many trainings one after the other must not pile up their graphs.
         keras.backend.clear_session()
         train(prepared.folder, out, run, work / "logs" / name, profile)
-        (out / "settings.json").write_text(json.dumps(asdict(run), indent=1))
 
     return Stage(
         "pretrain",
