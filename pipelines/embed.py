@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
 from tfrec_vis.embeddings.pipeline import embed_with_beam
-from tfrec_vis.errors import InputError
+from tfrec_vis.errors import run_script
 from tfrec_vis.recipes import load_recipe
 
 
@@ -38,8 +37,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_script(main)
