@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE, CLICKS, SHOWN, DIMENSION, MICRO_BATCH, CHUNK = 96, 5, 5, 256, 128, 1024
+SIZE, CLICKS, SHOWN, DIMENSION, MICRO_BATCH, CHUNK = 96, 5, 5, 256, 128, 256
 FEW, MANY, CHECKED = 256, 3072, 24
 GROWTH, EXACT = 1.1, 1e-5
 

@@ -29,6 +29,14 @@ from tfrec_vis.pretraining import CLIP, Courier, SimSiam, Supervised
 config.CONVERSION_RULES = (config_lib.DoNotConvert("tf_keras"), *config.CONVERSION_RULES)
 BATCH = 24
 COMMON = {"embedding_dim": 6, "num_heads": 2, "temperature": 0.2}
+
+
+def with_dropout() -> keras.Model:
+    """The tiny encoder under dropout."""
+    pictures = keras.Input([None, None, 3])
+    return keras.Model(pictures, keras.layers.Dropout(0.5)(tiny_encoder()(pictures)))
+
+
 CASES = {
     "courier": lambda: Courier(tiny_encoder(), click_head_weight=1.0, **COMMON),
     "cached": lambda: Courier(
@@ -37,6 +45,8 @@ CASES = {
     "supervised": lambda: Supervised(tiny_encoder(), embedding_dim=6, hidden=8),
     "clip": lambda: CLIP(tiny_encoder(), embedding_dim=6, vocabulary=["red", "blue"], hidden=8),
     "simsiam": lambda: same_views(SimSiam(tiny_encoder(), embedding_dim=6, hidden=8)),
+    "dropout": lambda: Courier(with_dropout(), **COMMON),
+    "dropout_cached": lambda: Courier(with_dropout(), micro_batch=1000, **COMMON),
     "bank": lambda: Courier(tiny_encoder(), memory_bank=500, **COMMON),
 }
 

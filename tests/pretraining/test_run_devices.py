@@ -34,4 +34,4 @@ def test_the_command_names_the_script_for_workers(tmp_path):
     from tfrec_vis.workflow.stages import _pretrain_stage
 
     with pytest.raises(InputError, match="pipelines/pretrain_workers.py in each"):
-        _pretrain_stage(tmp_path, None, "courier", PretrainSettings(devices="workers"), False)
+        _pretrain_stage("courier", PretrainSettings(devices="workers"), tmp_path, None, False)

@@ -122,8 +122,8 @@ def pages(
     most = rows * (table.history.shape[1] + table.shown.shape[1])
     most = min(most, max(table.history.max(initial=0), table.shown.max(initial=0)))
     if decode_ahead is not None and most > decode_ahead:
-        # Large batches: one is used, one is ready.
-        return dataset.map(build.encoded).prefetch(1)
+        # Not ahead: bytes are read quickly, and those of a second batch would be in memory.
+        return dataset.map(build.encoded)
     return dataset.map(build.decoded, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 

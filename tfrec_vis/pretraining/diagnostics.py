@@ -9,6 +9,7 @@ import tensorflow as tf
 _HIGHEST_COSINE = 0.9
 _LOWEST_RANK = 2.0
 _LOWEST_SHARE = 0.02
+_ROWS = 2048
 
 
 def collapse_alarm(mean_pairwise_cosine: float, effective_rank: float, dim: int) -> str | None:
@@ -66,8 +67,20 @@ def effective_rank(embeddings: tf.Tensor) -> tf.Tensor:
     Source: Roy and Vetterli, The effective rank (EUSIPCO 2007).
     """
     # In float32 the square root turns rounding errors of a collapsed embedding into rank.
-    unit = tf.nn.l2_normalize(tf.cast(embeddings, tf.float64), axis=-1)
-    eigenvalues = tf.linalg.eigvalsh(tf.matmul(unit, unit, transpose_a=True))
+    embeddings = tf.convert_to_tensor(embeddings)
+    count, width = tf.unstack(tf.shape(embeddings))
+
+    def add(start: tf.Tensor, gram: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        rows = tf.cast(embeddings[start : start + _ROWS], tf.float64)
+        unit = tf.nn.l2_normalize(rows, axis=-1)
+        return start + _ROWS, gram + tf.matmul(unit, unit, transpose_a=True)
+
+    # Row block by row block: a large batch as a whole takes much memory in float64.
+    gram = tf.zeros(tf.stack([width, width]), tf.float64)
+    _, gram = tf.while_loop(
+        lambda start, _: start < count, add, [tf.constant(0), gram], parallel_iterations=1
+    )
+    eigenvalues = tf.linalg.eigvalsh(gram)
     singular = tf.sqrt(tf.maximum(eigenvalues, 0.0))
     share = tf.math.divide_no_nan(singular, tf.reduce_sum(singular))
     return tf.cast(tf.exp(-tf.reduce_sum(tf.math.xlogy(share, share))), tf.float32)

@@ -19,13 +19,13 @@ class Joint(NamedTuple):
 
     Attributes:
         embeddings: [sum of u, ...], of all replicas, without gradient.
-        distinct: rows of ``embeddings``, one for each item.
+        distinct: rows of ``embeddings``, one for each item; None: all.
         batch: of all replicas, without pictures and strings; positions count in ``distinct``.
         offset: where this replica's embeddings begin.
     """
 
     embeddings: tf.Tensor
-    distinct: tf.Tensor
+    distinct: tf.Tensor | None
     batch: Batch
     offset: tf.Tensor
 
@@ -48,7 +48,7 @@ def join_replicas(embeddings: tf.Tensor, batch: Batch) -> Joint:
     }
     joint, offset = gather_replicas(tf.stop_gradient(embeddings))
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return Joint(joint, tf.range(tf.shape(joint)[0]), own, offset)
+        return Joint(joint, None, own, offset)
     for name in _POSITIONS:
         own[name] = tf.where(own[name] < 0, own[name], own[name] + offset)
     whole = {name: gather_replicas(tensor)[0] for name, tensor in own.items()}

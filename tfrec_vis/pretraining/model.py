@@ -215,7 +215,10 @@ class PretrainingModel(keras.Model):
 
     def _measure(self, joint: Joint, training: bool) -> tuple[tf.Tensor, Batch]:
         """The embeddings [views * u, d] of the joint batch, and what is measured on them."""
-        by_view = tf.transpose(tf.gather(joint.embeddings, joint.distinct), [1, 0, 2])
+        distinct = joint.embeddings
+        if joint.distinct is not None:
+            distinct = tf.gather(distinct, joint.distinct)
+        by_view = tf.transpose(distinct, [1, 0, 2])
         embeddings = tf.reshape(by_view, [-1, self.embedding_dim])
         with joint_batch():
             return embeddings, self.measure(embeddings, joint.batch, training)

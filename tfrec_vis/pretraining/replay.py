@@ -41,21 +41,15 @@ class Replay:
 
     def keep(self) -> list[Any]:
         """The states now."""
-        states = [tf.identity(_local(generator)) for generator in self.generators]
+        # The handle is that of the replica in which this runs.
+        handles = [generator.state.handle for generator in self.generators]
+        states = [tf.raw_ops.ReadVariableOp(resource=h, dtype=tf.int64) for h in handles]
         return states + [list(seed._current_seed) for seed in self._seeds]
 
     def put_back(self, states: list[Any]) -> None:
         """Sets the states that ``keep`` gave: the next draws are those after it."""
         count = len(self.generators)
         for generator, state in zip(self.generators, states[:count], strict=True):
-            handle = _local(generator).handle
-            tf.raw_ops.AssignVariableOp(resource=handle, value=state)
+            tf.raw_ops.AssignVariableOp(resource=generator.state.handle, value=state)
         for seed, state in zip(self._seeds, states[count:], strict=True):
             seed._current_seed = list(state)
-
-
-def _local(generator: tf.random.Generator) -> tf.Variable:
-    """The state variable of the replica in which this runs."""
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    found = tf.distribute.get_strategy().experimental_local_results(generator.state)
-    return found[replica] if len(found) > 1 else found[0]

@@ -96,7 +96,7 @@ class PretrainSettings:
     epochs: int = 3
     batch_size: int = 64
     micro_batch: int | None = 128
-    chunk_size: int | None = 1024
+    chunk_size: int | None = 256
     learning_rate: float = 3e-5
     schedule: str = "cosine"
     weight_decay: float = 1e-6
