@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfrec_vis.demo import ITEMS, SECTIONS, SEED, USERS, run_demo  # noqa: E402
-from tfrec_vis.errors import InputError  # noqa: E402
+from tfrec_vis.errors import run_script  # noqa: E402
 from tfrec_vis.pretraining import (  # noqa: E402
     ABLATIONS,
     METHODS,
@@ -194,8 +193,4 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_script(main)

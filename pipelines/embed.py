@@ -3,20 +3,20 @@
     python pipelines/embed.py RECIPE PREPARED TRAINED OUT [--set A.B=C] -- --runner=FlinkRunner ...
 
 RECIPE is that of ``tfrec-vis embed``, of which the section ``embed`` counts; PREPARED is what
-``prepare`` wrote, TRAINED a folder with model.keras such as WORK/pretrain/courier. PREPARED,
-TRAINED and OUT must be reachable from all workers (gs://, s3://, hdfs://, or a disk they share).
-Commands for each runner, and how the workers get the package: docs/scale.md.
+``prepare`` wrote, TRAINED a folder with model.keras and settings.json such as
+WORK/pretrain/courier. PREPARED, TRAINED and OUT must be reachable from all workers (gs://, s3://,
+hdfs://, or a disk they share). Commands for each runner, and how the workers get the package:
+docs/scale.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
 from tfrec_vis.embeddings.pipeline import embed_with_beam
-from tfrec_vis.errors import InputError
+from tfrec_vis.errors import run_script
 from tfrec_vis.recipes import load_recipe
 
 
@@ -37,8 +37,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_script(main)

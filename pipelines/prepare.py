@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 
 from tfrec_vis import sources
-from tfrec_vis.errors import InputError
+from tfrec_vis.errors import run_script
 from tfrec_vis.prepare import prepare
 from tfrec_vis.prepare.drift import check_comparable, name_drift
 from tfrec_vis.prepare.options import PrepareOptions
@@ -49,8 +48,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_script(main)

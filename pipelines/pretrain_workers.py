@@ -9,12 +9,11 @@ see: the first one writes it, all take an interrupted training up from it. docs/
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tfrec_vis.errors import InputError
+from tfrec_vis.errors import run_script
 from tfrec_vis.pretraining import train
 from tfrec_vis.recipes import load_recipe
 
@@ -31,7 +30,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    run_script(main)

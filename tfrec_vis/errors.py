@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 
 
 class InputError(Exception):
@@ -28,3 +29,12 @@ def check_ranges(section: str, settings: object, ranges: Mapping[str, tuple[floa
         value = getattr(settings, name)
         if value is not None and not low <= value <= high:
             raise InputError(f"{section}.{name}: expected {low:g} to {high:g}, got {value}")
+
+
+def run_script(main: Callable[[Sequence[str]], None]) -> None:
+    """Runs a script's ``main`` on its arguments; an InputError ends it as it ends the commands."""
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,7 @@ from tfrec_vis.data import (
     read_manifest,
     read_pages,
 )
-from tfrec_vis.data.items import read_pictures
+from tfrec_vis.data.items import read_pictures, stream_pictures
 
 SPLITS = ("train", "validation", "test")
 
@@ -46,6 +48,25 @@ def test_the_catalogue_without_pictures_and_some_pictures(prepared_shop):
     np.testing.assert_array_equal(without.first_seen, whole.first_seen)
     wanted = np.array([33, 2, 60, 1])
     assert read_pictures(prepared_shop, wanted) == list(whole.image[wanted])
+    streamed = [pair for part in stream_pictures(prepared_shop) for pair in zip(*part, strict=True)]
+    assert sorted(streamed) == list(enumerate(whole.image))[1:]
+
+
+def test_streamed_pictures_are_those_of_the_catalogue(prepared_shop, tmp_path):
+    copy = shutil.copytree(prepared_shop, tmp_path / "prepared")
+    first, second = sorted(copy.glob("items-*.tfrecord"))[:2]
+    whole = first.read_bytes()
+    first.unlink()
+    with pytest.raises(PreparedDataError, match=r"\d+ of 60 items are missing"):
+        list(stream_pictures(copy))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(PreparedDataError, match=f"{second.name} is of other data"):
+        list(stream_pictures(copy))
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    first.write_bytes(damaged)
+    with pytest.raises(PreparedDataError, match=f"{first.name} is damaged at record"):
+        list(stream_pictures(copy))
 
 
 def test_pictures_of_the_catalogue(prepared_shop):

@@ -109,6 +109,14 @@ def test_metadata(prepared_shop, features):
         "encoder_fingerprint": "fingerprint",
         "data_manifest_sha256": hashlib.sha256(manifest).hexdigest(),
         "centred": True,
+        "settings": {
+            "clusters": 7,
+            "centre": True,
+            "seed": 0,
+            "semantic_levels": 0,
+            "semantic_codes": 64,
+        },
+        "cuts": read_manifest(prepared_shop)["cuts"],
         "items": 60,
         "mean_pairwise_cosine": pytest.approx(metrics.mean_pairwise_cosine(made.embedding)),
         "effective_rank": pytest.approx(metrics.effective_rank(made.embedding)),
@@ -168,6 +176,14 @@ def test_a_feature_of_zeros_stays_finite(prepared_shop, features):
     np.testing.assert_array_equal(made.embedding[3], np.zeros(6))
 
 
+def test_features_that_are_not_finite_name_the_first_item(prepared_shop, features, monkeypatch):
+    monkeypatch.setattr("tfrec_vis.embeddings.embed._SLICE", 7)
+    features[[40, 23], 2] = np.nan, np.inf
+    item = read_items(prepared_shop).item_id[1:][23]
+    with pytest.raises(InputError, match=f"item {item}: the encoder gives features that are not"):
+        embed(prepared_shop, features)
+
+
 def test_pretraining_items(prepared_shop, first_seen, cuts):
     chosen = pretraining_items(read_items(prepared_shop), cuts[0])
     assert not chosen[0] and chosen.shape == (61,)
@@ -198,3 +214,22 @@ def test_fingerprint_tells_weights_apart():
     assert weights_fingerprint(models[1]) == prints[0]
     models[1].layers[0].bias.assign(tf.constant([0.0, 1e-7]))
     assert weights_fingerprint(models[1]) != prints[0]
+
+
+def test_fingerprint_is_the_same_where_layers_are_frozen():
+    class Block(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.parts = [keras.layers.Dense(2), keras.layers.BatchNormalization()]
+            self.parts.append(keras.layers.Dense(2))
+
+        def call(self, x):
+            for part in self.parts:
+                x = part(x)
+            return x
+
+    model = keras.Sequential([keras.Input([3]), Block()])
+    before, order = weights_fingerprint(model), [w.name for w in model.weights]
+    model.layers[0].parts[1].trainable = False
+    assert [w.name for w in model.weights] != order
+    assert weights_fingerprint(model) == before

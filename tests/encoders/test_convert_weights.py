@@ -94,6 +94,8 @@ def micro(built, monkeypatch):
 @pytest.mark.parametrize("file", ["stream", "zip", "safetensors"])
 def test_every_weight_finds_its_place(micro, tmp_path, form, file):
     state, expected = swin_state(form)
+    if file == "stream":  # as a model in DataParallel saves it
+        state = {f"module.{name}": array for name, array in state.items()}
     write = {"stream": stream, "zip": zipped}.get(file)
     data = write(*plain(state)) if write else safetensors(state)
     (tmp_path / "in").write_bytes(data)

@@ -85,10 +85,25 @@ def random_pictures(n, height=77, width=96):
     return pictures.astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", slow_unless((*QUICK, *QUICK_FAMILIES), ALL))
-def test_contract(name, tmp_path):
+FROZEN = ("mobilenet_v3_small", "resnet_18", *QUICK_FAMILIES)
+
+
+def contract_cases():
+    cases = [(name, False) for name in ALL] + [(name, True) for name in FROZEN]
+    quick = [(name, False) for name in (*QUICK, *QUICK_FAMILIES)]
+    quick += [(name, True) for name in QUICK_FAMILIES]
+    return slow_unless(quick, cases)
+
+
+def batch_norms(encoder):
+    return [m for m in encoder.submodules if isinstance(m, keras.layers.BatchNormalization)]
+
+
+@pytest.mark.parametrize("case", contract_cases(), ids=lambda case: "-".join(map(str, case)))
+def test_contract(case, tmp_path):
     """Sizes that are odd, uint8 and floats, no, one and many pictures; saved and loaded."""
-    encoder = encoders.get(name)
+    name, freeze_bn = case
+    encoder = encoders.get(name, freeze_bn=freeze_bn)
     parameters, features = ALL[name]
     assert encoder.count_params() == parameters
     assert encoder.output_shape == (None, features)
@@ -105,6 +120,12 @@ def test_contract(name, tmp_path):
     again = keras.models.load_model(tmp_path / "encoder.keras")
     assert len(again.trainable_variables) == len(encoder.trainable_variables) > 0
     np.testing.assert_allclose(again(pictures, training=False), encoded, **close)
+    for one, two in zip(again.get_weights(), encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    if freeze_bn:
+        assert batch_norms(again) and not any(norm.trainable for norm in batch_norms(again))
+        trained = again(pictures, training=True)
+        np.testing.assert_allclose(trained, encoded, **close)
 
 
 @pytest.mark.parametrize("name", slow_unless(("swin_micro", "keras_applications:MobileNet"), ALL))
@@ -177,6 +198,13 @@ def test_arguments_of_other_libraries(tmp_path):
     again = keras.models.load_model(tmp_path / "encoder.keras")
     pictures = random_pictures(2, 32, 32)
     np.testing.assert_array_equal(again(pictures), encoder(pictures))
+    backbone = encoder.get_layer("backbone")
+    rebuilt = type(backbone).from_config(backbone.get_config())
+    clone = keras.models.clone_model(encoder)
+    assert rebuilt.get_config() == backbone.get_config()
+    assert clone.get_layer("backbone").get_config() == backbone.get_config()
+    clone.set_weights(encoder.get_weights())
+    np.testing.assert_array_equal(clone(pictures), encoder(pictures))
     # Built for a size, the pictures are brought to it.
     fixed = encoders.get("keras_applications:MobileNet", alpha=0.25, input_shape=(64, 64, 3))
     fixed_size = tf.image.resize(pictures, (64, 64), antialias=True)

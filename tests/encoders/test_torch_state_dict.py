@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 
@@ -177,3 +179,66 @@ def test_refuses_a_truncated_file_at_any_byte(write, form):
 def test_refuses_other_files(write, data):
     with pytest.raises(ValueError, match="weights.pth"):
         read_torch_state_dict(write(data))
+
+
+def test_tensors_are_views_of_what_was_read(write):
+    """Many tensors over one storage take no more memory than the file."""
+    floats = Storage("FloatStorage", "0", np.arange(4, dtype="<f4"))
+    tensors = {f"t{i}": Tensor(floats, 0, (4,), (1,)) for i in range(9)}
+    state = read_torch_state_dict(write(zipped(tensors, [floats])))
+    assert len(state) == 9
+    for array in state.values():
+        assert np.shares_memory(array, state["t0"]) and not array.flags.writeable
+        np.testing.assert_array_equal(array, np.arange(4))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02Nr" + struct.pack("<I", 2**26) + b".",  # memo at a large index
+        b"\x80\x05\x96" + struct.pack("<Q", 2**28) + b".",  # bytearray
+    ],
+    ids=["memo", "bytearray"],
+)
+def test_a_few_bytes_do_not_take_much_memory(write, data):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"weights.pth: not a state dict"):
+            read_torch_state_dict(write(data))
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["_rebuild_parameter", "_rebuild_tensor_v2"])
+@pytest.mark.parametrize(
+    "state", [b"N}(X\x0c\x00\x00\x00__defaults__K\x01u\x86", b"}(X\x01\x00\x00\x00xK\x01u"]
+)
+def test_refuses_to_change_what_it_calls(write, name, state):
+    changed = f"ctorch._utils\n{name}\n".encode() + state + b"b"
+    with pytest.raises(ValueError, match="weights.pth: not a state dict"):
+        read_torch_state_dict(write(zipped({"weight": changed})))
+
+
+def test_refuses_a_zip_whose_entries_overlap(write):
+    """Two names for the same bytes, as a small file of very many large tensors would have."""
+    floats = Storage("FloatStorage", "0", np.arange(4096, dtype="<f4"))
+    tensors = {"weight": Tensor(floats, 0, (4096,), (1,))}
+    other = Storage("FloatStorage", "1", floats.values)
+    whole = zipped(tensors, [floats, other], keys=["0", "1"])
+    assert list(read_torch_state_dict(write(whole))) == ["weight"]
+    # The entry's bytes cut out, and what comes after them in the directory moved to the first's.
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        offsets = {entry.filename: entry.header_offset for entry in archive.infolist()}
+        start = archive.start_dir
+    first, second, after = (offsets[f"weights/{n}"] for n in ("data/0", "data/1", "version"))
+    directory = whole[start:]
+    directory = directory.replace(struct.pack("<I", second), struct.pack("<I", first))
+    directory = directory.replace(
+        struct.pack("<I", after), struct.pack("<I", after - (after - second))
+    )
+    directory = directory.replace(
+        struct.pack("<I", start), struct.pack("<I", start - (after - second))
+    )
+    with pytest.raises(ValueError, match="holds more than the file has bytes"):
+        read_torch_state_dict(write(whole[:second] + whole[after:start] + directory))

@@ -86,7 +86,6 @@ def test_embeds_as_the_command_does(
     shop, prepared = small_shop
     out = tmp_path / "deep/embeddings"
     given = [str(shop / "recipe.yaml"), str(prepared), str(trained), str(out), *SET, "--", *flags]
-    (tmp_path / "deep/embeddings.partial").mkdir(parents=True)
     module.main(given)
     made = Embeddings.read(out)
     assert made.item_id.tolist() == in_process.item_id.tolist()
@@ -106,6 +105,38 @@ def test_embeds_as_the_command_does(
         module.main(given)
 
 
+def test_features_are_kept_for_a_restart(
+    module: ModuleType,
+    small_shop: tuple[Path, Path],
+    trained: Path,
+    in_process: Embeddings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop, prepared = small_shop
+    out = tmp_path / "out"
+    given = [str(shop / "recipe.yaml"), str(prepared), str(trained), str(out)]
+    with pytest.raises(InputError, match="embed.clusters: 61 clusters .*there are 60; lower"):
+        module.main([*given, "--set", "embed.clusters=61"])
+    with pytest.raises(InputError, match="embed.semantic_codes: 61 clusters .*there are 60; lower"):
+        codes = "{clusters: 6, semantic_levels: 2, semantic_codes: 61}"
+        module.main([*given, "--set", f"embed={codes}"])
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out.partial-of-others").mkdir()
+    with pytest.raises(InputError, match="embed.clusters: 60 clusters .* before the second cut"):
+        module.main([*given, "--set", "embed.clusters=60"])
+    assert len(list(tmp_path.glob("out.partial-*/features-*.parquet"))) >= 1
+    with monkeypatch.context() as patch:
+        patch.setattr("tfrec_vis.embeddings.pipeline._encode", None)
+        module.main([*given, *SET])
+    made = Embeddings.read(out)
+    np.testing.assert_allclose(made.embedding, in_process.embedding, atol=1e-5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "out.partial-of-others"]
+    (out / "metadata.json").unlink()
+    with pytest.raises(InputError, match=r"out exists and is incomplete \(no metadata.json\); rem"):
+        module.main(given)
+
+
 def test_what_is_missing_is_named(
     module: ModuleType, small_shop: tuple[Path, Path], trained: Path, tmp_path: Path
 ) -> None:
@@ -118,6 +149,9 @@ def test_what_is_missing_is_named(
     (tmp_path / "model.keras").write_text("no model")
     with pytest.raises(InputError, match="model.keras: expected a Keras model"):
         module.main([recipe, str(prepared), str(tmp_path), out])
+    shutil.copy(trained / "model.keras", tmp_path / "model.keras")
+    with pytest.raises(InputError, match="settings.json: expected the settings .*not known"):
+        module.main([recipe, str(prepared), str(tmp_path), out])
     with pytest.raises(InputError, match="--direct_num_worker: Beam has no such flag"):
         module.main([recipe, str(prepared), str(trained), out, "--", "--direct_num_worker=2"])
     assert not Path(out).exists()
@@ -128,7 +162,7 @@ def test_damaged_and_missing_files(
 ) -> None:
     shop, prepared = small_shop
     copy, out = shutil.copytree(prepared, tmp_path / "prepared"), tmp_path / "out"
-    given = [str(shop / "recipe.yaml"), str(copy), str(trained), str(out)]
+    given = [str(shop / "recipe.yaml"), str(copy), str(trained), str(out), *SET]
     shard = sorted(copy.glob("items-*.tfrecord"))[0]
     whole = bytearray(shard.read_bytes())
     whole[len(whole) // 2] ^= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import math
 from collections import Counter
@@ -21,6 +22,7 @@ from tfrec_vis.pretraining import (
     METHODS,
     UNTRAINED,
     PretrainSettings,
+    build_encoder,
     build_model,
     load,
     settings_of,
@@ -272,3 +274,12 @@ def test_views_go_on_where_a_killed_training_was(prepared_shop, tmp_path, monkey
         weights = (getattr(model, part).get_weights() for model in (unbroken, again))
         for one, two in zip(*weights, strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+def test_arguments_reach_the_encoder():
+    arguments = {"gradient_checkpointing": True}
+    encoder = build_encoder(PretrainSettings(encoder="swin_micro", encoder_arguments=arguments))
+    blocks = [layer for layer in encoder.layers if hasattr(layer, "gradient_checkpointing")]
+    assert blocks and all(block.gradient_checkpointing for block in blocks)
+    with pytest.raises(InputError, match="pretrain.encoder_arguments: expected numbers, texts and"):
+        PretrainSettings(encoder_arguments={"since": datetime.date(2024, 1, 1)})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from dataclasses import replace
 
@@ -70,7 +71,9 @@ def assert_equal_weights(one, two):
 def test_trains_and_saves(unbroken):
     folder, model = unbroken
     files = sorted(path.name for path in (folder / "out").iterdir())
-    assert files == ["model.keras", "training.json"]
+    assert files == ["model.keras", "settings.json", "training.json"]
+    settings = json.loads((folder / "out/settings.json").read_text())
+    assert PretrainSettings(**settings) == SETTINGS
     again = load(folder / "out")
     assert_equal_weights(model, again)
     assert int(model.optimizer.iterations) == 2 * STEPS
@@ -182,6 +185,8 @@ def test_killed_while_saving_the_model(prepared_shop, unbroken, tmp_path, monkey
         ({"method": "moco"}, "pretrain.method: expected courier, .*clip.*, got 'moco'"),
         ({"encoder": "tine"}, "pretrain.encoder.*unknown encoder 'tine'; did you mean 'tiny'"),
         ({"weights": "imagenet"}, "pretrain.weights: no weights 'imagenet' for encoder 'tiny'"),
+        ({"encoder_arguments": {"depth": 3}}, "pretrain.encoder_arguments, .*argument 'depth'"),
+        ({"encoder_arguments": {"weights": 1}}, "pretrain.encoder_arguments, .*values for .*'weig"),
         ({"schedule": "linear"}, "pretrain.schedule: expected constant, cosine, got 'linear'"),
         ({"embedding_dim": 32}, "pretrain.embedding_dim: expected features of at least 32"),
     ],

@@ -12,7 +12,7 @@ import tf_keras as keras
 import yaml
 
 import tfrec_vis.workflow.run
-from tfrec_vis.data import read_items
+from tfrec_vis.data import read_items, read_manifest
 from tfrec_vis.embeddings import Embeddings, assign_clusters, assign_codes
 from tfrec_vis.embeddings.encode import encode_items
 from tfrec_vis.errors import InputError
@@ -63,9 +63,9 @@ class Shop:
         recipe = load_recipe(self.folder / "recipe.yaml", settings)
         run_recipe(recipe, self.work, **options)
 
-    def append(self, items: slice) -> None:
+    def append(self, items: slice, cuts: str | None = None) -> None:
         self.write(items)
-        self.run(only="prepare", preparation=PrepareOptions(append=True))
+        self.run(only="prepare", preparation=PrepareOptions.parse([], True, cuts))
 
     def embed(self, *settings: str) -> None:
         self.run(*settings, only="embed", add_only=True)
@@ -78,7 +78,9 @@ class Shop:
 
 
 def replace_training(patch: pytest.MonkeyPatch) -> None:
-    def train(prepared: Path, out: Path, settings: object, logs: Path) -> None:
+    def train(
+        prepared: Path, out: Path, settings: object, logs: Path, profile: bool = False
+    ) -> None:
         model = Courier(encoder(), 8, num_heads=2)
         model(np.zeros([1, 32, 32, 3], np.uint8))
         model.save(out / "model.keras")
@@ -209,8 +211,46 @@ def refused(shop: Shop, message: str, *settings: str) -> None:
     assert shop.contents() == before
 
 
+def test_cuts_may_be_moved_on_but_not_back(shop: Shop) -> None:
+    first, second, third = read_manifest(shop.work / "prepared")["cuts"]
+    before = shop.read("courier")
+    shop.append(slice(-2, None), f"{first + 60},{second},{third}")
+    shop.embed()
+    after = shop.read("courier")
+    assert after.metadata["cuts"] == before.metadata["cuts"] == [first, second, third]
+    assert len(after.item_id) == 60
+    shop.append(slice(-2, None), f"{first - 60},{second},{third}")
+    refused(shop, "prepared: cuts were moved back since the embeddings were made")
+
+
+def test_embeddings_made_elsewhere_are_taken_as_they_are(
+    shop: Shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pipelines/embed.py writes them: without a stage's stamp."""
+    shop.run(until="embed", force="pretrain")
+    stored = shop.work / "embeddings/courier"
+    (stored / ".stage.json").unlink()
+    metadata = json.loads((stored / "metadata.json").read_text())
+    made = {path.name: path.read_bytes() for path in stored.iterdir()}
+    for name in ("encoder_fingerprint", "data_manifest_sha256", "settings"):
+        (stored / "metadata.json").write_text(json.dumps(metadata | {name: "other"}))
+        with pytest.raises(InputError, match=rf"courier: .* did not make, .*\({name} in metadata"):
+            shop.run(only="embed")
+    (stored / "metadata.json").write_bytes(made["metadata.json"])
+    with monkeypatch.context() as patch:
+        patch.setattr("tfrec_vis.workflow.encoded.encode_items", None)
+        capsys.readouterr()
+        shop.run(only="embed")
+    assert "taken as they are" in capsys.readouterr().out
+    (stored / ".stage.json").rename(shop.folder / "stamp")
+    assert {path.name: path.read_bytes() for path in stored.iterdir()} == made
+    (shop.folder / "stamp").rename(stored / ".stage.json")
+    shop.run(only="embed")
+    assert capsys.readouterr().out.count("unchanged, skipped") == 3
+
+
 def test_what_does_not_go_together_is_refused(shop: Shop) -> None:
-    other = "not there, or made with other settings; --only-new adds to what"
+    other = "not there, or made with other settings or by another version; --only-new adds to what"
     refused(shop, f"courier: {other}", "embed.clusters=6")
     refused(shop, f"courier: {other}", "pretrain.epochs=9")
     stored = shop.work / "embeddings/courier"
@@ -221,6 +261,10 @@ def test_what_does_not_go_together_is_refused(shop: Shop) -> None:
     changed = metadata | {"data_manifest_sha256": "0" * 64}
     (stored / "metadata.json").write_text(json.dumps(changed))
     refused(shop, "prepared: prepared anew since the embeddings were made, not with")
+    for earlier in range(3):
+        cuts = [cut + (at == earlier) for at, cut in enumerate(metadata["cuts"])]
+        (stored / "metadata.json").write_text(json.dumps(metadata | {"cuts": cuts}))
+        refused(shop, r"prepared: cuts were moved back since .*; train anew \(run --force pretrain")
     (stored / "metadata.json").unlink()
     refused(shop, "courier: no embeddings there to add to; embed all items first")
     aside = stored.rename(shop.folder / "aside")
@@ -231,4 +275,4 @@ def test_what_does_not_go_together_is_refused(shop: Shop) -> None:
     shop.run(until="pretrain")
     refused(shop, "courier: made by another encoder")
     shop.write(slice(-2, None))
-    refused(shop, "prepared: not there yet, or made with other settings; run `tfrec-vis prepare")
+    refused(shop, "prepared: not there yet, or made with other settings or by another version; run")

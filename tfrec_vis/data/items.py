@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tfrec_vis.data.batches import numbered_batches
 from tfrec_vis.data.images import decode_letterboxed_batch
 from tfrec_vis.data.manifest import PreparedDataError, read_manifest
 from tfrec_vis.data.records import item_record
-from tfrec_vis.data.shards import OnDamage, parsed_batches, read_columns
+from tfrec_vis.data.shards import OnDamage, checked_batches, parsed_batches, read_columns
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,44 @@ def read_pictures(prepared: str | Path, item_index: np.ndarray) -> list[bytes]:
     Returns:
         [n], in the order of ``item_index``.
     """
+    wanted = np.zeros(read_manifest(prepared)["item_count"] + 1, bool)
+    wanted[item_index] = True
     spec = {name: item_record()[name] for name in ("item_index", "image")}
     found: dict[int, bytes] = {}
     for path in sorted(Path(prepared).glob("items-*.tfrecord")):
         for batch in parsed_batches(str(path), spec):
-            chosen = np.isin(batch["item_index"], item_index)
+            chosen = wanted[batch["item_index"]]
             found.update(zip(batch["item_index"][chosen], batch["image"][chosen], strict=True))
     return [found[item] for item in item_index]
+
+
+def stream_pictures(prepared: str | Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The pictures of all items, as they stand in the files, a part of them in memory.
+
+    Args:
+        prepared: folder that ``prepare`` wrote.
+
+    Yields:
+        (item_index int64 [n], JPEGs bytes object [n]).
+
+    Raises:
+        PreparedDataError: not prepared data, or damaged.
+    """
+    count = read_manifest(prepared)["item_count"]
+    seen = np.zeros(count + 1, bool)
+    spec = {name: item_record()[name] for name in ("item_index", "image")}
+    for path in sorted(Path(prepared).glob("items-*.tfrecord")):
+        for batch in checked_batches(path, spec):
+            index = batch["item_index"]
+            if index.max(initial=0) > count or seen[index].any():
+                raise PreparedDataError(f"{path} is of other data; prepare {prepared} again")
+            seen[index] = True
+            yield index, batch["image"]
+    if not seen[1:].all():
+        raise PreparedDataError(
+            f"{prepared}: {count - seen.sum()} of {count} items are missing in "
+            "items-*.tfrecord; prepare it again"
+        )
 
 
 def items(

@@ -134,17 +134,22 @@ def _exchanged(paths: Iterable[Path], checksums: Mapping[str, str]) -> dict[Path
 def _read_shard(path: Path, spec: FeatureSpec, schema: schema_pb2.Schema) -> list[dict[str, Any]]:
     """The batches of one shard; raises for the first record that is damaged or does not fit."""
     parts: list[dict[str, Any]] = []
+    for part in checked_batches(path, spec):
+        misfit = find_misfit(part, schema)
+        if misfit:
+            record, name, problem = misfit
+            _raise(path, len(parts) * _READ_BATCH + record, f"feature {name}: {problem}")
+        parts.append(part)
+    return parts
+
+
+def checked_batches(path: Path, spec: FeatureSpec) -> Iterator[dict[str, Any]]:
+    """``parsed_batches``; raises PreparedDataError for the first record that is damaged."""
     try:
-        for part in parsed_batches(str(path), spec):
-            misfit = find_misfit(part, schema)
-            if misfit:
-                record, name, problem = misfit
-                _raise(path, len(parts) * _READ_BATCH + record, f"feature {name}: {problem}")
-            parts.append(part)
+        yield from parsed_batches(str(path), spec)
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
         _locate(path, spec)
         raise
-    return parts
 
 
 def parsed_batches(path: str, spec: FeatureSpec) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from tfrec_vis.embeddings.kmeans import assign_clusters, fit_centroids, training
 from tfrec_vis.embeddings.semantic_ids import assign_codes, describe_codes, fit_codebooks
 from tfrec_vis.embeddings.settings import EmbedSettings
 from tfrec_vis.embeddings.store import Embeddings
+from tfrec_vis.errors import InputError
 from tfrec_vis.metrics import effective_rank, mean_pairwise_cosine
 
 _DIAGNOSED = 2000
@@ -71,12 +72,15 @@ def embed_catalogue(
         settings: the recipe's ``embed`` section.
         fingerprint: names the encoder and its weights.
         out: float32 [items, d], gets the vectors; may be ``features`` itself.
+
+    Raises:
+        InputError: fewer early items than clusters or codes, or a feature that is not finite.
     """
     cuts = json.loads(manifest)["cuts"]
     centre = np.zeros(features.shape[1], np.float32)
     if settings.centre:
         centre = _mean(features, np.flatnonzero((first_seen >= 0) & (first_seen < cuts[0])))
-    normalise(features, centre, out)
+    normalise(features, centre, out, item_id)
     early = np.flatnonzero((first_seen >= 0) & (first_seen < cuts[1]))
     fitted = out[training_sample(early, settings.clusters, settings.seed)]
     centroids = fit_centroids(fitted, settings.clusters, settings.seed)
@@ -87,7 +91,12 @@ def embed_catalogue(
             fitted, settings.semantic_levels, settings.semantic_codes, settings.seed
         )
         semantic_id = assign_codes(out, codebooks)
-    metadata = {"encoder_fingerprint": fingerprint, "centred": settings.centre}
+    metadata = {
+        "encoder_fingerprint": fingerprint,
+        "centred": settings.centre,
+        "settings": settings.fitting,
+        "cuts": cuts,
+    }
     cluster_id = assign_clusters(out, centroids)
     return described(
         Embeddings(item_id, out, cluster_id, centroids, centre, metadata, semantic_id, codebooks),
@@ -111,9 +120,22 @@ def described(embeddings: Embeddings, manifest: bytes) -> Embeddings:
     return replace(embeddings, metadata={**embeddings.metadata, **metadata})
 
 
-def normalise(features: np.ndarray, centre: np.ndarray, out: np.ndarray) -> None:
-    """Writes (f - centre) / |f - centre| into ``out``, which may be ``features`` itself."""
+def normalise(
+    features: np.ndarray, centre: np.ndarray, out: np.ndarray, item_id: np.ndarray
+) -> None:
+    """Writes (f - centre) / |f - centre| into ``out``, which may be ``features`` itself.
+
+    Raises:
+        InputError: a feature is not finite; names the first item.
+    """
     for start in range(0, len(features), _SLICE):
+        finite = np.isfinite(features[start : start + _SLICE]).all(axis=1)
+        if not finite.all():
+            item = item_id[start + int(np.argmin(finite))]
+            raise InputError(
+                f"item {item}: the encoder gives features that are not finite numbers; the "
+                "training has diverged: train again with a lower pretrain.learning_rate"
+            )
         vectors = features[start : start + _SLICE] - centre
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         out[start : start + _SLICE] = vectors

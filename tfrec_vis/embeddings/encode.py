@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from tfrec_vis.data import decode_letterboxed_batch, items, read_manifest
-from tfrec_vis.data.items import read_pictures
+from tfrec_vis.data import decode_letterboxed_batch, read_manifest
+from tfrec_vis.data.items import read_pictures, stream_pictures
 
 
 def encode_items(
@@ -33,22 +33,27 @@ def encode_items(
     Returns:
         float32 [n, d].
     """
-    size = image_size or read_manifest(prepared)["settings"]["image_size"]
+    manifest = read_manifest(prepared)
+    encode = jpeg_encoder(model, image_size or manifest["settings"]["image_size"])
     if item_index is not None:
-        encode = jpeg_encoder(model, size)
-        jpegs = read_pictures(prepared, item_index)
-        starts = range(0, len(jpegs), batch_size)
-        return np.concatenate([encode(jpegs[i : i + batch_size]) for i in starts])
-    encode_batch = tf.function(
-        lambda pictures: model(pictures, training=False),
-        autograph=False,
-        input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)],
-    )
-    batches = items(prepared, size, batch_size)
-    return np.concatenate([encode_batch(b["image"]).numpy().astype(np.float32) for b in batches])
+        chosen = read_pictures(prepared, item_index)
+        starts = range(0, len(chosen), batch_size)
+        return np.concatenate([encode(chosen[i : i + batch_size]) for i in starts])
+    features: np.ndarray | None = None
+    for index, jpegs in stream_pictures(prepared):
+        for start in range(0, len(index), batch_size):
+            rows = slice(start, start + batch_size)
+            encoded = encode(jpegs[rows])
+            if features is None:
+                features = np.empty([manifest["item_count"], encoded.shape[1]], np.float32)
+            features[index[rows] - 1] = encoded
+    assert features is not None  # prepared data have items
+    return features
 
 
-def jpeg_encoder(model: keras.Model, image_size: int) -> Callable[[list[bytes]], np.ndarray]:
+def jpeg_encoder(
+    model: keras.Model, image_size: int
+) -> Callable[[Sequence[bytes] | np.ndarray], np.ndarray]:
     """A function of JPEGs [n] that decodes and encodes them: float32 [n, d]."""
 
     def encode(jpegs: tf.Tensor) -> tf.Tensor:
@@ -62,8 +67,7 @@ def jpeg_encoder(model: keras.Model, image_size: int) -> Callable[[list[bytes]],
 
 
 def weights_fingerprint(model: keras.Model) -> str:
-    """SHA-256 over a model's weights."""
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
+    """SHA-256 over a model's weights, whatever their order: what is frozen changes that."""
+    weights = model.get_weights()
+    each = sorted(hashlib.sha256(np.ascontiguousarray(w).tobytes()).digest() for w in weights)
+    return hashlib.sha256(b"".join(each)).hexdigest()

@@ -25,8 +25,10 @@ class EncoderHandler(ModelHandler[bytes, np.ndarray, Encode]):
     Elements are JPEGs as prepared data hold them, predictions features float32 [d].
 
     Args:
-        trained: folder (or URI) with model.keras, such as WORK/pretrain/courier.
-        image_size: side of the pictures where settings.json beside it does not say, pixels.
+        trained: folder (or URI) with model.keras and settings.json, such as
+            WORK/pretrain/courier.
+        image_size: side of the prepared pictures, pixels; taken where the model was trained on
+            pictures as prepared.
         batch_size: pictures that a worker holds at once, at most.
     """
 
@@ -52,14 +54,26 @@ class EncoderHandler(ModelHandler[bytes, np.ndarray, Encode]):
                 f"({' '.join(str(error).split())})"
             ) from error
 
+    def image_size(self) -> int:
+        """Side of the pictures the model was trained on, pixels.
+
+        Raises:
+            InputError: settings.json is not there, or cannot be read.
+        """
+        load_file_system(self._trained)
+        path = tf.io.gfile.join(self._trained, "settings.json")
+        try:
+            with tf.io.gfile.GFile(path) as file:
+                return json.load(file)["image_size"] or self._image_size
+        except (tf.errors.OpError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path}: expected the settings that pre-training writes beside model.keras; "
+                "without them the size of the pictures is not known: copy the whole folder"
+            ) from error
+
     def load_model(self) -> Encode:
         """What RunInference calls in each worker."""
-        model, settings = self.load_keras_model(), {}
-        path = tf.io.gfile.join(self._trained, "settings.json")
-        if tf.io.gfile.exists(path):
-            with tf.io.gfile.GFile(path) as file:
-                settings = json.load(file)
-        return jpeg_encoder(model, settings.get("image_size") or self._image_size)
+        return jpeg_encoder(self.load_keras_model(), self.image_size())
 
     def run_inference(
         self, batch: Sequence[bytes], model: Encode, inference_args: dict[str, Any] | None = None

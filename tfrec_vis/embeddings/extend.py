@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,38 @@ from tfrec_vis.embeddings.store import Embeddings
 from tfrec_vis.errors import InputError
 
 
+def check_grown(metadata: Mapping[str, Any], prepared: str | Path) -> None:
+    """Checks that data are those of embeddings with something added, by their metadata.
+
+    Centre, centroids and the encoder know what was before the cuts they were fitted with. Where a
+    cut is earlier now, they know what is judged, and the data are refused; cuts that were moved
+    on leave them merely older than they could be.
+
+    Args:
+        metadata: of the embeddings.
+        prepared: the data after ``prepare --append``.
+
+    Raises:
+        InputError: other data, whose pictures may be others, or cuts were moved back.
+    """
+    manifest = (Path(prepared) / "manifest.json").read_bytes()
+    facts = json.loads(manifest)
+    known = [hashlib.sha256(manifest).hexdigest(), *facts.get("appended_to", [])]
+    if metadata.get("data_manifest_sha256") not in known:
+        raise InputError(
+            f"{prepared}: prepared anew since the embeddings were made, not with "
+            "`prepare --append`, so that old vectors may be of other pictures; embed all items, "
+            "without --only-new"
+        )
+    before, now = metadata.get("cuts"), facts["cuts"]
+    if before is None or any(cut < fitted for cut, fitted in zip(now, before, strict=True)):
+        raise InputError(
+            f"{prepared}: cuts were moved back since the embeddings were made (from {before} to "
+            f"{now}), so that encoder, centre and clusters were fitted on what is now judged; "
+            "train anew (run --force pretrain)"
+        )
+
+
 def new_items(embeddings: Embeddings, prepared: str | Path) -> np.ndarray:
     """The ``item_index`` of items without a vector: int64 [new], rising.
 
@@ -24,17 +58,9 @@ def new_items(embeddings: Embeddings, prepared: str | Path) -> np.ndarray:
         prepared: the data after ``prepare --append``.
 
     Raises:
-        InputError: these are not the data of ``embeddings`` with something added; pictures may
-            then be others.
+        InputError: as ``check_grown``.
     """
-    manifest = (Path(prepared) / "manifest.json").read_bytes()
-    known = [hashlib.sha256(manifest).hexdigest(), *json.loads(manifest).get("appended_to", [])]
-    if embeddings.metadata.get("data_manifest_sha256") not in known:
-        raise InputError(
-            f"{prepared}: prepared anew since the embeddings were made, not with "
-            "`prepare --append`, so that old vectors may be of other pictures; embed all items, "
-            "without --only-new"
-        )
+    check_grown(embeddings.metadata, prepared)
     there = set(embeddings.item_id)
     item_id = read_items(prepared, pictures=False).item_id
     return np.array([i for i, item in enumerate(item_id) if i and item not in there], np.int64)
@@ -53,7 +79,7 @@ def extend(
     """
     item_id = read_items(prepared, pictures=False).item_id[item_index]
     vectors = np.empty(features.shape, np.float32)
-    normalise(features, embeddings.centre, vectors)
+    normalise(features, embeddings.centre, vectors, item_id)
     semantic_id = embeddings.semantic_id
     if semantic_id is not None and embeddings.codebooks is not None:
         semantic_id = np.concatenate([semantic_id, assign_codes(vectors, embeddings.codebooks)])

@@ -11,6 +11,9 @@ import pyarrow.parquet as pq
 
 from tfrec_vis.errors import InputError
 
+_BATCH = 65_536
+"""Rows read at once."""
+
 
 def read_external(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Reads item vectors from a Parquet file with columns item_id and embedding.
@@ -26,25 +29,18 @@ def read_external(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         InputError: no such file, a missing column, a missing value, or unequal lengths.
     """
     try:
-        table = pq.read_table(path, columns=["item_id", "embedding"])
+        with pq.ParquetFile(path) as file:
+            kind = file.schema_arrow.field("embedding").type
+            item_id = _texts(file.read(["item_id"])["item_id"], path)
+            if len(set(item_id)) != len(item_id):
+                raise InputError(f"{path}: column item_id holds an id twice")
+            if not _is_list_of_floats(kind):
+                raise InputError(f"{path}: column embedding is {kind}, expected lists of floats")
+            return item_id, _vectors(file, len(item_id), path)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise InputError(
             f"{path}: expected a Parquet file with columns item_id and embedding ({error})"
         ) from error
-    item_id = _texts(table["item_id"], path)
-    if len(set(item_id)) != len(item_id):
-        raise InputError(f"{path}: column item_id holds an id twice")
-    column = table["embedding"]
-    if not _is_list_of_floats(column.type):
-        raise InputError(f"{path}: column embedding is {column.type}, expected lists of floats")
-    widths = set() if column.null_count else set(_lengths(column).tolist())
-    if len(widths) != 1 or widths == {0}:
-        raise InputError(f"{path}: column embedding is empty, has gaps or unequal lengths")
-    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    values = np.concatenate(chunks).astype(np.float32)
-    if not np.isfinite(values).all():
-        raise InputError(f"{path}: column embedding holds values that are not finite numbers")
-    return item_id, values.reshape(len(item_id), -1)
 
 
 def vectors_of(path: str | Path, wanted: np.ndarray) -> np.ndarray:
@@ -69,7 +65,31 @@ def vectors_of(path: str | Path, wanted: np.ndarray) -> np.ndarray:
             f"{missing[0]!r} (the file has ids such as {item_id[0]!r}); ids are text, with their "
             "zeros, and every item of the catalogue needs a vector"
         )
-    return vectors[[rows[item] for item in wanted]]
+    order = np.array([rows[item] for item in wanted], np.int64)
+    is_whole = len(order) == len(vectors) and (order == np.arange(len(order))).all()
+    return vectors if is_whole else vectors[order]
+
+
+def _vectors(file: pq.ParquetFile, count: int, path: str | Path) -> np.ndarray:
+    """The column embedding as float32 [count, d], filled batch by batch."""
+    vectors: np.ndarray | None = None
+    row = 0
+    for batch in file.iter_batches(_BATCH, columns=["embedding"]):
+        column = batch["embedding"]
+        widths = set() if column.null_count else set(_lengths(column).tolist())
+        widths |= {vectors.shape[1]} if vectors is not None else set()
+        if len(widths) != 1 or widths == {0}:
+            break
+        values = column.flatten().to_numpy(zero_copy_only=False)
+        if not np.isfinite(values).all():
+            raise InputError(f"{path}: column embedding holds values that are not finite numbers")
+        if vectors is None:
+            vectors = np.empty([count, *widths], np.float32)
+        vectors[row : row + len(column)] = values.reshape(len(column), -1)
+        row += len(column)
+    if vectors is None or row != count:
+        raise InputError(f"{path}: column embedding is empty, has gaps or unequal lengths")
+    return vectors
 
 
 def _texts(column: pa.ChunkedArray, path: str | Path) -> np.ndarray:
@@ -83,7 +103,7 @@ def _texts(column: pa.ChunkedArray, path: str | Path) -> np.ndarray:
     return np.array([str(item) for item in column.to_pylist()], dtype=object)
 
 
-def _lengths(column: pa.ChunkedArray) -> np.ndarray:
+def _lengths(column: pa.Array) -> np.ndarray:
     if pa.types.is_fixed_size_list(column.type):
         return np.full(len(column), column.type.list_size)
     return pc.list_value_length(column).to_numpy()

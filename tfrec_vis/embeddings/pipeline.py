@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -37,6 +38,8 @@ _SHARD = pa.schema(
         "feature": pa.list_(pa.float32()),
     }
 )
+_WHOLE = "whole"
+"""Beside features of all items."""
 _BUFFER = 16 << 20
 """Bytes of features that a worker holds before it writes them."""
 _BATCH = 8192
@@ -52,14 +55,19 @@ def embed_with_beam(
 ) -> dict[str, Any]:
     """Encodes a catalogue on any runner of Beam and writes its embeddings.
 
-    The embeddings are those of ``tfrec-vis embed``. Workers read the items' files as streams, hold
-    one batch of pictures, and write features as Parquet files to OUT.partial. The process that
-    calls this gathers them on its disk (4 d bytes an item), fits and assigns clusters, and writes
-    OUT. Nothing is at OUT before it is whole; at a URI, metadata.json comes last.
+    The vectors are those of ``tfrec-vis embed`` within 1e-5. Batches are others, and so is the
+    rounding: cluster and semantic ids of items between two centroids can differ, and k-means that
+    starts from such vectors can end in other centroids.
+
+    Workers read the items' files as streams, hold one batch of pictures, and write features as
+    Parquet files to OUT.partial-HASH, a folder of this encoder, picture size and data: whole
+    features that are there are not made again. The process that calls this gathers them on its
+    disk (4 d bytes an item), fits and assigns clusters, and writes OUT. Nothing is at OUT before
+    it is whole; at a URI, metadata.json comes last.
 
     Args:
         prepared: folder or URI that ``prepare`` wrote.
-        trained: folder or URI with model.keras.
+        trained: folder or URI with model.keras and settings.json.
         out: folder or URI that does not exist yet; all workers must be able to reach it.
         settings: the recipe's ``embed`` section.
         beam_options: flags of Beam; without ``--runner`` everything runs in this process.
@@ -68,53 +76,84 @@ def embed_with_beam(
         The metadata of what was written.
 
     Raises:
-        InputError: a flag is wrong, something is missing or damaged, or OUT is there.
+        InputError: a flag or setting is wrong, something is missing or damaged, or OUT is there.
     """
     runner, options = read_beam_flags(beam_options)
     manifest = _read_manifest(prepared)
     facts = json.loads(manifest)
-    load_file_system(out)
-    if tf.io.gfile.exists(out):
-        raise InputError(f"{out} exists; name a new folder")
-    size = facts["settings"]["image_size"]
+    _check_new(out)
     is_here = "://" not in out
     beside = os.path.dirname(os.path.abspath(out)) if is_here else None
     if beside:
         os.makedirs(beside, exist_ok=True)
-    handler = EncoderHandler(trained, size, settings.batch_size)
+    handler = EncoderHandler(trained, facts["settings"]["image_size"], settings.batch_size)
     fingerprint = weights_fingerprint(handler.load_keras_model())
-    partial = f"{out.rstrip('/')}.partial"
-    _remove(partial)
-    with users_fault(), beam.Pipeline(runner=runner, options=options) as pipeline:
-        files = sorted(tf.io.gfile.glob(tf.io.gfile.join(prepared, "items-*.tfrecord")))
-        _ = (
-            pipeline
-            | "files of items" >> beam.Create(files)
-            | "spread files" >> beam.Reshuffle()
-            | "read items" >> beam.FlatMap(_read_items)
-            | "encode" >> RunInference(KeyedModelHandler(handler))
-            | "rows" >> beam.MapTuple(_row)
-            | "write features"
-            >> WriteToParquet(
-                f"{partial}/features",
-                _SHARD,
-                row_group_buffer_size=_BUFFER,
-                file_name_suffix=".parquet",
-            )
-        )
+    of = hashlib.sha256(f"{fingerprint} {handler.image_size()} ".encode() + manifest).hexdigest()
+    _check_clusters(settings, facts["item_count"])
+    partial = f"{out.rstrip('/')}.partial-{of[:12]}"
+    whole = f"{partial}/{_WHOLE}"
+    if not tf.io.gfile.exists(whole):
+        _remove(partial)
+        with users_fault(), beam.Pipeline(runner=runner, options=options) as pipeline:
+            _encode(pipeline, prepared, handler, partial)
     with tempfile.TemporaryDirectory(prefix=".embed-", dir=beside) as scratch:
         features, item_id, first_seen = _gather(partial, facts["item_count"], Path(scratch))
+        with tf.io.gfile.GFile(whole, "w") as file:
+            file.write(of)
         made = embed_catalogue(
             features, item_id, first_seen, manifest, settings, fingerprint, features
         )
         store = Path(scratch) / "store"
         made.write(store)
         if is_here:
+            _check_new(out)
             store.rename(out)
         else:
             _upload(store, out)
     _remove(partial)
     return made.metadata
+
+
+def _check_new(out: str) -> None:
+    load_file_system(out)
+    if not tf.io.gfile.exists(out):
+        return
+    if tf.io.gfile.exists(f"{out.rstrip('/')}/metadata.json"):
+        raise InputError(f"{out} exists; name a new folder")
+    raise InputError(f"{out} exists and is incomplete (no metadata.json); remove it")
+
+
+def _check_clusters(settings: EmbedSettings, items: int) -> None:
+    """Whether so many items can be enough; how many were seen early is known when all are read."""
+    wanted = {"clusters": settings.clusters}
+    if settings.semantic_levels:
+        wanted["semantic_codes"] = settings.semantic_codes
+    for name, clusters in wanted.items():
+        if clusters > items:
+            raise InputError(
+                f"embed.{name}: {clusters} clusters need as many items, there are {items}; lower "
+                f"embed.{name}"
+            )
+
+
+def _encode(pipeline: beam.Pipeline, prepared: str, handler: EncoderHandler, out: str) -> None:
+    """Features of all items as Parquet files in ``out``."""
+    files = sorted(tf.io.gfile.glob(tf.io.gfile.join(prepared, "items-*.tfrecord")))
+    _ = (
+        pipeline
+        | "files of items" >> beam.Create(files)
+        | "spread files" >> beam.Reshuffle()
+        | "read items" >> beam.FlatMap(_read_items)
+        | "encode" >> RunInference(KeyedModelHandler(handler))
+        | "rows" >> beam.MapTuple(_row)
+        | "write features"
+        >> WriteToParquet(
+            f"{out}/features",
+            _SHARD,
+            row_group_buffer_size=_BUFFER,
+            file_name_suffix=".parquet",
+        )
+    )
 
 
 def _read_manifest(prepared: str) -> bytes:

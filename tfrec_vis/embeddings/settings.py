@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from tfrec_vis.errors import InputError, check_ranges
 
@@ -33,6 +34,12 @@ class EmbedSettings:
     semantic_levels: int = 0
     semantic_codes: int = 64
     external: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def fitting(self) -> dict[str, Any]:
+        """Those that decide what becomes of given features."""
+        names = ("clusters", "centre", "seed", "semantic_levels", "semantic_codes")
+        return {name: getattr(self, name) for name in names}
 
     def __post_init__(self) -> None:
         ranges = {"clusters": (1, 10_000_000), "batch_size": (1, 100_000)}

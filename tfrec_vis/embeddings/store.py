@@ -119,7 +119,7 @@ class Embeddings:
     def _rows(self, item_ids: Iterable[str], values: np.ndarray, none: float) -> np.ndarray:
         position = {item: i for i, item in enumerate(self.item_id)}
         rows = np.array([position.get(item, -1) for item in item_ids], np.int64)
-        found = values[np.maximum(rows, 0)].copy()
+        found = values[np.maximum(rows, 0)]
         found[rows < 0] = none
         return found
 

@@ -84,11 +84,11 @@ def _read(source: Path) -> dict[str, np.ndarray]:
 
 def _uniform_names(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Names as timm gives them now, without what is not needed."""
+    state = {name.removeprefix("module."): array for name, array in state.items()}
     # Before timm 0.9, and in the authors' files, a stage ends with merging instead of beginning.
     ends_with_merging = "layers.0.downsample.reduction.weight" in state
     renamed = {}
-    for name, array in state.items():
-        new = name.removeprefix("module.")
+    for new, array in state.items():
         if match := re.fullmatch(r"features\.(\d+)\.(.+)", new):
             number, rest = int(match[1]), match[2]
             if number == 0:

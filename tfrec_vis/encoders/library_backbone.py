@@ -61,6 +61,7 @@ class LibraryBackbone(keras.layers.Layer):
         arguments: numbers, texts and lists for the backbone's function or class; for KerasCV
             they replace those of ``keras_cv_backbones.DEFAULTS``.
         weights: None, or "imagenet" for tf_keras.applications.
+        freeze_bn: as ``freeze_batch_norm`` does.
 
     Raises:
         ValueError: unknown name, or arguments that the backbone does not take.
@@ -71,6 +72,7 @@ class LibraryBackbone(keras.layers.Layer):
         backbone: str,
         arguments: dict[str, Any] | None = None,
         weights: str | None = None,
+        freeze_bn: bool = False,
         **kwargs: Any,
     ) -> None:
         # Pictures stay float32 up to the preprocessing: bfloat16 holds 0..255 no finer than 1.
@@ -82,7 +84,8 @@ class LibraryBackbone(keras.layers.Layer):
         outside = keras.mixed_precision.global_policy()
         keras.mixed_precision.set_global_policy(self.dtype_policy)
         try:
-            self.arguments = json.loads(json.dumps(arguments or {}))  # lists, also when loaded
+            # As text: Keras would put a dictionary or list into wrappers that JSON does not know.
+            self._arguments = json.dumps(arguments or {})
             # Building is graph code: converting it takes KerasCV from 1 to 20 seconds.
             self.model = tf.autograph.experimental.do_not_convert(self._build_model)(weights)
         except Exception as error:  # a failed download is a plain Exception
@@ -92,15 +95,26 @@ class LibraryBackbone(keras.layers.Layer):
             raise ValueError(f"{backbone}: {' '.join(str(error).split())}{hint}") from error
         finally:
             keras.mixed_precision.set_global_policy(outside)
+        self.freeze_bn = False
+        if freeze_bn:
+            self.freeze_batch_norm()
+
+    def freeze_batch_norm(self) -> None:
+        """Runs batch normalisation on its statistics from now on, also when saved and loaded."""
+        self.freeze_bn = True
+        for layer in self.model.submodules:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False
 
     def _build_model(self, weights: str | None) -> keras.Model:
+        arguments = json.loads(self._arguments)
         if self._library == APPLICATIONS:
             build = getattr(keras.applications, self._name_there)
             sized = {"input_shape": _SIZES[name]} if (name := self._name_there) in _SIZES else {}
-            return build(include_top=False, weights=weights, **{**sized, **self.arguments})
+            return build(include_top=False, weights=weights, **{**sized, **arguments})
         import keras_cv
 
-        settings = {"include_rescaling": True, **DEFAULTS[self._name_there], **self.arguments}
+        settings = {"include_rescaling": True, **DEFAULTS[self._name_there], **arguments}
         return getattr(keras_cv.models, self._name_there)(**settings)
 
     @tf.autograph.experimental.do_not_convert
@@ -121,8 +135,12 @@ class LibraryBackbone(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, without the weights."""
-        config = {"backbone": self.backbone, "arguments": self.arguments}
-        return {**super().get_config(), **config}
+        return {
+            **super().get_config(),
+            "backbone": self.backbone,
+            "arguments": json.loads(self._arguments),
+            "freeze_bn": self.freeze_bn,
+        }
 
 
 def refusal(name: str) -> str | None:

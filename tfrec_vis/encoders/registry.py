@@ -13,6 +13,7 @@ import tf_keras as keras
 from tfrec_vis.encoders.efficientnet_lite0 import efficientnet_lite0
 from tfrec_vis.encoders.library_backbone import (
     APPLICATIONS,
+    LibraryBackbone,
     backbone_names,
     library_encoder,
     refusal,
@@ -89,7 +90,9 @@ def get(
         _load(encoder, name, weights)
     if weights is not None if freeze_bn is None else freeze_bn:
         for layer in encoder.submodules:
-            if isinstance(layer, keras.layers.BatchNormalization):
+            if isinstance(layer, LibraryBackbone):
+                layer.freeze_batch_norm()
+            elif isinstance(layer, keras.layers.BatchNormalization):
                 layer.trainable = False
     return encoder
 

@@ -9,7 +9,7 @@ from tfrec_vis.encoders.library_backbone import LibraryBackbone
 
 
 def resnet_18() -> keras.Model:
-    """ResNet-18 v2, KerasCV's generic backbone with explicit settings: 11.2 M parameters.
+    """ResNet-18 v2, KerasCV's generic backbone with our defaults for it: 11.2 M parameters.
 
     Random weights, 512 features.
 
@@ -19,11 +19,5 @@ def resnet_18() -> keras.Model:
     Source: He et al., Identity mappings in deep residual networks (arXiv 1603.05027).
     """
     pictures, x = pictures_in()
-    settings = {
-        "stackwise_filters": [64, 128, 256, 512],
-        "stackwise_blocks": [2, 2, 2, 2],
-        "stackwise_strides": [1, 2, 2, 2],
-        "block_type": "basic_block",
-    }
-    x = LibraryBackbone("keras_cv:ResNetV2Backbone", settings, name="backbone")(x)
+    x = LibraryBackbone("keras_cv:ResNetV2Backbone", name="backbone")(x)
     return keras.Model(pictures, features_out(x, pictures), name="resnet_18")

@@ -51,7 +51,14 @@ def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
             for name, entry in header.items()
             if name != "__metadata__"
         }
-    except (AttributeError, LookupError, RecursionError, TypeError, struct.error) as error:
+    except (
+        AttributeError,
+        LookupError,
+        OverflowError,
+        RecursionError,
+        TypeError,
+        struct.error,
+    ) as error:
         raise ValueError(f"{path}: not a safetensors file: {error!r}") from error
     except ValueError as error:
         raise ValueError(f"{path}: not a safetensors file: {error}") from error
@@ -59,6 +66,10 @@ def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
 
 def _tensor(data: memoryview, dtype: str, shape: list[int], begin: int, end: int) -> np.ndarray:
     kind = _DTYPES[dtype]
+    if any(type(number) is not int for number in (*shape, begin, end)):
+        raise ValueError(
+            f"expected whole numbers as shape and offsets, got {shape}, {begin}, {end}"
+        )
     fits = 0 <= begin <= end <= len(data) and min(shape, default=0) >= 0
     if not fits or end - begin != math.prod(shape) * kind.itemsize:
         raise ValueError(f"a tensor of shape {shape} reaches beyond its {len(data)} bytes")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -32,6 +33,7 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
+_OPCODES = {ord(opcode.code) for opcode in pickletools.opcodes if opcode.proto <= 2}
 _DTYPES: dict[str, np.dtype] = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
@@ -47,7 +49,8 @@ def read_torch_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
     Only what a plain state dict needs can be named by the file: an ordered dictionary and
     tensors over storages of numbers. Anything else is refused, nothing of it is called. A state
-    dict under the key "model" or "state_dict" of a checkpoint is found.
+    dict under the key "model" or "state_dict" of a checkpoint is found. The arrays are views of
+    what was read: the file's size bounds the memory.
 
     Args:
         path: the .pth file.
@@ -85,6 +88,8 @@ def _read_zip(stream: BinaryIO) -> Any:
     with zipfile.ZipFile(stream) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise pickle.UnpicklingError("its zip is compressed, which PyTorch's are not")
+        if sum(e.file_size for e in archive.infolist()) > stream.seek(0, io.SEEK_END):
+            raise pickle.UnpicklingError("its zip holds more than the file has bytes")
         (pickled,) = (n for n in archive.namelist() if n.split("/")[1:] == ["data.pkl"])
         folder = pickled.removesuffix("data.pkl")
         order = f"{folder}byteorder"
@@ -158,16 +163,28 @@ class _Tensor(_Unpickled):
         if not count:
             return np.empty(self.size, values.dtype)
         strides = tuple(s * self.storage.dtype.itemsize for s in self.stride)
-        return np.lib.stride_tricks.as_strided(values[self.offset :], self.size, strides).copy()
+        return np.lib.stride_tricks.as_strided(
+            values[self.offset :], self.size, strides, writeable=False
+        )
 
 
-def _parameter(tensor: _Tensor, *_: Any) -> _Tensor:
-    """A trained parameter is its tensor."""
-    return tensor
+class _Parameter(_Unpickled):
+    """A trained parameter is its tensor; a class, which a file cannot change, as a function."""
+
+    def __new__(cls, tensor: _Tensor, *_: Any) -> Any:
+        return tensor
 
 
-class _Unpickler(pickle.Unpickler):
-    """An unpickler that knows state dicts and nothing else."""
+class _Unpickler(pickle._Unpickler):
+    """An unpickler that knows state dicts and nothing else.
+
+    Of the unpicklers it is the one in Python, whose memory does not depend on the numbers in a
+    file; and it knows the opcodes of PyTorch's protocol alone, none of which reserves memory.
+    """
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        code: load for code, load in pickle._Unpickler.dispatch.items() if code in _OPCODES
+    }
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(stream)
@@ -179,7 +196,7 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _Tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return _parameter
+            return _Parameter
         if module == "torch" and name in _DTYPES:
             return name
         raise pickle.UnpicklingError(f"it names {module}.{name}, which a state dict has no need of")

@@ -14,6 +14,7 @@ from tfrec_vis.data import (
     read_items,
     read_manifest,
 )
+from tfrec_vis.data.items import read_pictures
 from tfrec_vis.evaluation.gallery import AttentionExample, Gallery, Neighbours, Picture
 from tfrec_vis.layers import gather_positions
 from tfrec_vis.pretraining import Courier
@@ -41,7 +42,7 @@ def choose_pictures(
         embedding: the vectors' name.
     """
     manifest = read_manifest(prepared)
-    catalogue = read_items(prepared)
+    catalogue = read_items(prepared, pictures=False)
     clicks = manifest["settings"]["page_history"]
     test = read_impressions(prepared, "test", clicks)
     random = np.random.default_rng(0)
@@ -49,23 +50,31 @@ def choose_pictures(
 
     candidates = np.unique(test.item_index[clicked])
     queries = random.permutation(candidates)[:_QUERIES]
-    neighbours = []
+    near = []
     for query in queries:
         scores = vectors @ vectors[query]
         scores[[0, query]] = -np.inf
         nearest = np.argsort(-scores, kind="stable")[:_NEAREST]
-        neighbours.append(
-            Neighbours(
-                _picture(catalogue, query),
-                tuple((_picture(catalogue, i), float(scores[i])) for i in nearest),
-            )
-        )
-
+        near.append((query, nearest, scores[nearest]))
     full = np.flatnonzero(clicked & (test.history[:, -1] > 0))
+    rows = random.permutation(full)[:_EXAMPLES]
+
+    shown = [queries, *(nearest for _, nearest, _ in near)]
+    wanted = np.unique(np.concatenate([*shown, test.history[rows].ravel(), test.item_index[rows]]))
+    catalogue.image[wanted] = read_pictures(prepared, wanted)
+    neighbours = [
+        Neighbours(
+            _picture(catalogue, query),
+            tuple(
+                (_picture(catalogue, i), float(s)) for i, s in zip(nearest, cosines, strict=True)
+            ),
+        )
+        for query, nearest, cosines in near
+    ]
     size = image_size or manifest["settings"]["image_size"]
     examples = [
         _attention(model, catalogue, test.history[row], int(test.item_index[row]), size)
-        for row in random.permutation(full)[:_EXAMPLES]
+        for row in rows
     ]
     return Gallery(tuple(neighbours), tuple(examples), embedding)
 

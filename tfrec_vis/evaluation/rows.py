@@ -51,7 +51,7 @@ class Rows:
                     f"({len(rows)} rows); give a longer log, move prepare.splits, or, where every "
                     "row of the log is a click, leave clicked out of source.interactions.columns"
                 )
-        catalogue = read_items(prepared)
+        catalogue = read_items(prepared, pictures=False)
         tables = RankerTables.build(prepared, history, min_count)
         return cls(split, tables, catalogue.item_id, catalogue.category)
 

@@ -30,9 +30,13 @@ def build_encoder(settings: PretrainSettings) -> keras.Model:
         weights = settings.weights if settings.weights != "random" else None
         if weights == "auto":
             weights = "imagenet" if "imagenet" in known else None
-        return encoders.get(settings.encoder, weights, settings.freeze_bn)
-    except ValueError as error:
-        raise InputError(f"pretrain.encoder, pretrain.weights: {error}") from error
+        arguments = settings.encoder_arguments
+        return encoders.get(settings.encoder, weights, settings.freeze_bn, **arguments)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"pretrain.encoder, pretrain.encoder_arguments, pretrain.weights: {reason}"
+        ) from error
 
 
 def build_model(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from tfrec_vis.errors import InputError, check_ranges
 from tfrec_vis.pretraining.names import (
@@ -27,6 +29,7 @@ class PretrainSettings:
         compare: names of further methods, of ablations, "random" or "imagenet", trained (or just
             embedded) with the same encoder, data and budget.
         encoder: a name of ``encoders.names()``.
+        encoder_arguments: further arguments of ``encoders.get`` by name.
         weights: "auto" (ImageNet's where the encoder has them, else random), "random",
             "imagenet", or a weights file.
         image_size: side of the pictures, pixels; None: as prepared.
@@ -79,6 +82,7 @@ class PretrainSettings:
     method: str = "courier"
     compare: tuple[str, ...] = ()
     encoder: str = "efficientnet_lite0"
+    encoder_arguments: dict[str, Any] = field(default_factory=dict)
     weights: str = "auto"
     image_size: int | None = None
     embedding_dim: int = 256
@@ -146,6 +150,12 @@ class PretrainSettings:
                 "pretrain.early_stopping: needs pages that are held out; set pretrain.holdout, "
                 "to 0.05 for instance"
             )
+        try:
+            json.dumps(self.encoder_arguments)
+        except TypeError as error:
+            raise InputError(
+                f"pretrain.encoder_arguments: expected numbers, texts and lists ({error})"
+            ) from error
         object.__setattr__(self, "compare", tuple(self.compare))
         others = [n for n in (*METHODS, *ABLATIONS, *UNTRAINED) if n != self.method]
         for name in self.compare:

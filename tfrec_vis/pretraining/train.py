@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,7 @@ from tfrec_vis.pretraining.sample_pages import sample_pages
 from tfrec_vis.pretraining.settings import PretrainSettings
 
 _MODEL = "model.keras"
+_SETTINGS = "settings.json"
 _SAMPLE = 4096
 """Items whose features start the output layer."""
 _HELD_OUT = 64
@@ -56,8 +59,9 @@ def train(
 
     Args:
         prepared: folder that ``prepare`` wrote.
-        out: folder of this run; holds checkpoints while training, then model.keras, and
-            training.json: held-out intention retrieval after each epoch, the best one, alarms.
+        out: folder of this run; holds checkpoints while training, then model.keras,
+            settings.json, and training.json: held-out intention retrieval after each epoch, the
+            best one, alarms.
         settings: the run's settings.
         logs: TensorBoard folder.
         profile: also write a TensorFlow profile of a few steps there.
@@ -153,6 +157,9 @@ def _train(
     if stopping:
         stopping.restore_best()
     record.write(out)
+    beside = out / f"{_SETTINGS}.new"
+    beside.write_text(json.dumps(asdict(settings), indent=1))
+    os.replace(beside, out / _SETTINGS)
     beside = out / f"partial.{_MODEL}"
     model.save(beside)
     os.replace(beside, out / _MODEL)

@@ -45,7 +45,7 @@ class RankerTables:
     @classmethod
     def build(cls, prepared: str | Path, history: int, min_count: int) -> RankerTables:
         """Builds the tables: vocabularies from the training rows, events from all rows."""
-        catalogue = read_items(prepared)
+        catalogue = read_items(prepared, pictures=False)
         train = read(prepared, "train", history)
         rest = [read(prepared, split, history) for split in ("validation", "test")]
         names, columns = _attributes(catalogue)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrec_vis.data import read_impressions, read_items, read_manifest
+from tfrec_vis.data.items import read_pictures
 from tfrec_vis.embeddings import Embeddings
 from tfrec_vis.evaluation.cells import run_name
 from tfrec_vis.pretraining import load
@@ -31,11 +32,14 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
     manifest = read_manifest(prepared)
     trained = json.loads((work / "pretrain" / method / "settings.json").read_text())
     image_size = trained["image_size"] or manifest["settings"]["image_size"]
-    catalogue = read_items(prepared)
+    catalogue = read_items(prepared, pictures=False)
+
+    first = np.arange(1, min(len(catalogue), 1 + _WARM_UP_ROWS))
+    jpegs = read_pictures(prepared, first)
 
     def encoder(folder: Path) -> None:
         export_encoder(load(work / "pretrain" / method), image_size, embeddings, folder)
-        write_warmup(folder, {"image_bytes": catalogue.image[1 : 1 + _WARM_UP_ROWS]}, "encoder")
+        write_warmup(folder, {"image_bytes": np.array(jpegs, object)}, "encoder")
 
     report = json.loads((evaluation / "report.json").read_text())
     primary, settings = report["primary"], report["settings"]["evaluate"]

@@ -30,20 +30,21 @@ def only_new(stages: Sequence[Stage]) -> list[Stage]:
     for stage in stages:
         if stage.name == "prepare" and not stage.is_done:
             raise InputError(
-                f"{stage.folder}: not there yet, or made with other settings; run `tfrec-vis "
-                "prepare RECIPE --append` first, with the same --work and --set"
+                f"{stage.folder}: not there yet, or made with other settings or by another "
+                "version; run `tfrec-vis prepare RECIPE --append` first, with the same --work "
+                "and --set"
             )
         encodes = isinstance(stage.make, Encoded)
         if (encodes or stage.name == "pretrain") and not (
             stage.is_done or stage.is_of_same_settings
         ):
             raise InputError(
-                f"{stage.folder}: not there, or made with other settings; --only-new adds to what "
-                "`tfrec-vis run RECIPE --until embed` made with the same --work and --set"
+                f"{stage.folder}: not there, or made with other settings or by another version; "
+                "--only-new adds to what `tfrec-vis run RECIPE --until embed` made with the same "
+                "--work and --set"
             )
         if isinstance(stage.make, Encoded) and not stage.is_done:
-            make = stage.make.only_new(stage.folder)
-            adding[stage.folder] = replace(stage, make=make)
+            adding[stage.folder] = replace(stage, make=stage.make.only_new())
     for stage in stages:
         if stage.name == "pretrain":
             stage.accept()

@@ -83,8 +83,8 @@ def _check_needs(stages: Sequence[Stage], only: str, work: Path) -> None:
     for stage in needed:
         if not stage.is_done:
             raise InputError(
-                f"{stage.folder}: not there yet, or made with other settings; run "
-                f"`tfrec-vis {stage.name} RECIPE --work {work}` or "
+                f"{stage.folder}: not there yet, or made with other settings or by another "
+                f"version; run `tfrec-vis {stage.name} RECIPE --work {work}` or "
                 f"`tfrec-vis run RECIPE --work {work} --until {only}` first, with the same --set"
             )
 

@@ -39,7 +39,7 @@ def similar_items(
     if count < 1:
         raise InputError(f"--count {count}: expected at least 1")
     embeddings = Embeddings.read(folder)
-    catalogue = read_items(work / "prepared")
+    catalogue = read_items(work / "prepared", pictures=False)
     row = {item: i for i, item in enumerate(embeddings.item_id)}.get(wanted)
     if row is not None:
         query = embeddings.embedding[row]

@@ -130,6 +130,11 @@ class Stage:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def is_made_by_stage(folder: Path) -> bool:
+    """Whether a stage put the folder in place, whichever it was made from."""
+    return (folder / _STAMP).is_file()
+
+
 def _digest(parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 

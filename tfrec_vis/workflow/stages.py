@@ -104,7 +104,6 @@ def _pretrain_stage(
         # Many trainings one after the other must not pile up their graphs.
         keras.backend.clear_session()
         train(prepared.folder, out, run, work / "logs" / name, profile)
-        (out / "settings.json").write_text(json.dumps(asdict(run), indent=1))
 
     return Stage(
         "pretrain",
@@ -172,8 +171,9 @@ def _embed_stages(
         chosen = asdict(replace(settings, external={}))
         return Stage("embed", work / "embeddings" / name, [chosen, inputs], needs, make)
 
-    def encoded(encoder: Callable[[], Any]) -> Encoded:
-        return Encoded(encoder, prepared.folder, run.image_size, settings)
+    def encoded(name: str, encoder: Callable[[], Any]) -> Encoded:
+        folder = work / "embeddings" / name
+        return Encoded(folder, encoder, prepared.folder, run.image_size, settings)
 
     def external(path: str, out: Path) -> None:
         item_ids = read_items(prepared.folder, pictures=False).item_id[1:]
@@ -181,19 +181,25 @@ def _embed_stages(
         vectors = vectors_of(path, item_ids)
         made = embed_features(vectors, prepared.folder, settings, fingerprint)
         made.write(out)
-        print_summary(made)
+        print_summary(made.metadata)
 
     def untrained(name: str) -> Stage:
         before = settings_of(name, run) if name in UNTRAINED else run
         return stage(
             name,
-            [run.encoder, _weights_identity(before.weights), run.image_size, run.seed],
+            [
+                run.encoder,
+                run.encoder_arguments,
+                _weights_identity(before.weights),
+                run.image_size,
+                run.seed,
+            ],
             [prepared],
-            encoded(lambda: build_encoder(before)),
+            encoded(name, lambda: build_encoder(before)),
         )
 
     def pretrained(name: str, made: Stage) -> Stage:
-        return stage(name, None, [prepared, made], encoded(lambda: load(made.folder)))
+        return stage(name, None, [prepared, made], encoded(name, lambda: load(made.folder)))
 
     stages = [pretrained(name, made) for name, made in trained.items()]
     before = dict.fromkeys((baseline_name(recipe), *run.compare))
@@ -227,7 +233,7 @@ def baseline_name(recipe: Recipe) -> str:
 def read_vectors(folder: Path, prepared: Path, role: str) -> Vectors:
     """An embedding by ``item_index``."""
     stored = Embeddings.read(folder)
-    item_ids = read_items(prepared).item_id
+    item_ids = read_items(prepared, pictures=False).item_id
     return Vectors(
         folder.name,
         role,
