@@ -59,13 +59,7 @@ COMPARED = {
 }
 """The demo's shop and settings, twice its epochs, and a rate for heads."""
 
-
-def _rates() -> str:
-    """Who is trained at another rate."""
-    others = " and ".join(f"`{name}` at {rate:g}" for name, rate in RATES.items())
-    return f"{others}, which did better so on validation rows, where at the common rate"
-
-
+_RATES = ", ".join(f"`{name}` at {rate:g}" for name, rate in RATES.items())
 _HEAD = f"""# Methods on the simulated shop
 
 COURIER, its ablations and what it is compared with, each with the same encoder
@@ -85,13 +79,14 @@ that users choose by.
 All are trained with AdamW at a learning rate of {COMPARED["pretrain"]["learning_rate"]:g}, and
 {COMPARED["pretrain"]["head_learning_rate"]:g} for what only the loss uses and begins at random
 (COURIER's W_Q and W_K, temperature and click head; the others' projectors, predictor, text tower,
-scale); but {_rates()}
-they ended below the embedding they began from. Temperatures are the papers' for the methods, the demo's
+scale). At the common rate some ended below the embedding they began from, on validation rows, and
+are trained at one that did better there: {_RATES}.
+Temperatures are the papers' for the methods and the demo's
 {COMPARED["pretrain"]["temperature"]} for COURIER and its ablations, which is also where
-`learned_temperature` begins. `small_pool` takes {SMALL_POOL} times the steps of the others, on an
-{SMALL_POOL}th of their batch. `no_contrast` is the released code's click head, an MLP on
-[Rec ; Emb], alone. `clip` is below for a reason of this shop's: its titles are drawn without regard
-to the photos, so they teach nothing.
+`learned_temperature` begins. `small_pool` has a batch
+{SMALL_POOL} times smaller, and so {SMALL_POOL} times the steps. `no_contrast` has the released
+code's click head alone, an MLP on [Rec ; Emb]. Titles of this shop are drawn without regard to the
+photos: `clip` has nothing to learn from them.
 """
 
 
