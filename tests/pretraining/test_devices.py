@@ -15,7 +15,7 @@ import pytest
 SCRIPT = Path(__file__).with_name("replica_steps.py")
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = SCRIPT.with_name("train_devices.py")
-FILES = ["model.keras", "training.json"]
+FILES = ["model.keras", "settings.json", "training.json"]
 SECONDS = 300
 
 

@@ -33,4 +33,4 @@ def test_weights_equal_bit_for_bit(prepared_shop: Path, tmp_path: Path, seed, ki
     record = (tmp_path / "unbroken/out/training.json").read_text()
     assert (tmp_path / "killed/out/training.json").read_text() == record
     files = sorted(path.name for path in (tmp_path / "killed/out").iterdir())
-    assert files == ["model.keras", "training.json"]
+    assert files == ["model.keras", "settings.json", "training.json"]
