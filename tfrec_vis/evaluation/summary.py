@@ -210,7 +210,8 @@ def print_table(report: Mapping[str, Any], console: Console | None = None) -> No
             *map(escape, [*cells, decimal(row.auc_new)]), style="bold" if row.primary else None
         )
     console.print(view)
-    console.print("* chosen on validation; gain: points over no image; AUC new: on new items")
+    console.print("* the recipe's method in the feature chosen on validation")
+    console.print("gain: points over no image; AUC new: on new items")
     for line in _footers(report):
         console.print(escape(line))
 
