@@ -166,7 +166,7 @@ def test_refuses_paths_and_names(tmp_path):
     text.write_text("a text of some length")
     with pytest.raises(InputError, match="in.safetensors: not a safetensors file"):
         convert_weights(text, out, "swin_micro")
-    source.write_bytes(zipped({"weight": plain(np.zeros(2, np.float32))}))
+    source.write_bytes(zipped(*plain({"weight": np.zeros(2)})))
     with pytest.raises(InputError, match="; torchvision and timm have those of swin_tiny and swi"):
         convert_weights(source, out, "swin_micro")
     with pytest.raises(InputError, match="out.h5: expected a name that ends in .weights.h5"):

@@ -104,7 +104,11 @@ def _read_zip(stream: BinaryIO) -> Any:
         unpickler = _Unpickler(io.BytesIO(archive.read(pickled)))
         saved = unpickler.load()
         for key, storage in unpickler.storages.items():
-            entry = archive.getinfo(f"{folder}data/{key}")
+            name = f"{folder}data/{key}"
+            try:
+                entry = archive.getinfo(name)
+            except KeyError as error:
+                raise _Unfit(f"its zip lacks {name}") from error
             with archive.open(entry) as data:
                 storage.fill(data, entry.file_size // storage.dtype.itemsize)
     return saved
