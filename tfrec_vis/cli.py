@@ -274,9 +274,9 @@ def convert_weights(
         Path, typer.Argument(help="A state dict: .pth or .safetensors.", metavar="IN")
     ],
     out: Annotated[Path, typer.Argument(help="New file, .weights.h5.", metavar="OUT")],
-    encoder: Annotated[str, typer.Option(help="The Swin they are of.", metavar="NAME")] = (
-        "swin_tiny"
-    ),
+    encoder: Annotated[
+        str, typer.Option(help="The Swin they are of: swin_tiny, swin_small.", metavar="NAME")
+    ] = ("swin_tiny"),
 ) -> None:
     """Weights of a Swin of torchvision or timm to a Keras weights file."""
     from tfrec_vis.encoders import convert_weights as convert

@@ -28,7 +28,12 @@ def check_ranges(section: str, settings: object, ranges: Mapping[str, tuple[floa
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         if value is not None and not low <= value <= high:
-            raise InputError(f"{section}.{name}: expected {low:g} to {high:g}, got {value}")
+            expected = f"{_plain(low)} to {_plain(high)}"
+            raise InputError(f"{section}.{name}: expected {expected}, got {value}")
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else f"{number:g}"
 
 
 def run_script(main: Callable[[Sequence[str]], None]) -> None:

@@ -155,7 +155,19 @@ def test_refuses_paths_and_names(tmp_path):
     with pytest.raises(InputError, match="Is a directory"):
         convert_weights(tmp_path, out, "swin_micro")
     source.write_bytes(b"not a state dict")
-    with pytest.raises(InputError, match="in.pth: not a state dict of PyTorch: "):
+    with pytest.raises(
+        InputError, match="in.pth: not a state dict of PyTorch: damaged, or a file of "
+    ):
+        convert_weights(source, out, "swin_micro")
+    source.write_bytes(b"")
+    with pytest.raises(InputError, match="in.pth: is empty"):
+        convert_weights(source, out, "swin_micro")
+    text = tmp_path / "in.safetensors"
+    text.write_text("a text of some length")
+    with pytest.raises(InputError, match="in.safetensors: not a safetensors file"):
+        convert_weights(text, out, "swin_micro")
+    source.write_bytes(zipped(*plain({"weight": np.zeros(2)})))
+    with pytest.raises(InputError, match="; torchvision and timm have those of swin_tiny and swi"):
         convert_weights(source, out, "swin_micro")
     with pytest.raises(InputError, match="out.h5: expected a name that ends in .weights.h5"):
         convert_weights(source, tmp_path / "out.h5")
@@ -163,7 +175,7 @@ def test_refuses_paths_and_names(tmp_path):
         convert_weights(source, tmp_path / "none" / "out.weights.h5")
     with pytest.raises(InputError, match="--encoder: unknown encoder 'swin_tini'; did you mean"):
         convert_weights(source, out, "swin_tini")
-    with pytest.raises(InputError, match="--encoder: expected a Swin such as 'swin_tiny', got 'mo"):
+    with pytest.raises(InputError, match="--encoder: expected swin_tiny or swin_small, got 'mo"):
         convert_weights(source, out, "mobilenet_v3_small")
     out.write_text("precious")
     with pytest.raises(InputError, match="out.weights.h5: is there already"):

@@ -214,6 +214,7 @@ def test_arguments_of_other_libraries(tmp_path):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
+        ("swin_micro", {"gradient_checkpointing": 3}, "expected true or false, got 3"),
         ("swin_micro", {"depth": 3}, "encoder 'swin_micro': got an unexpected keyword argument 'd"),
         ("keras_cv:ResNetBackbone", {"blocks": [1]}, "keras_cv:ResNetBackbone: .*blocks"),
         ("keras_applications:MobileNet", {"include_top": True}, "MobileNet: .*include_top"),
@@ -232,6 +233,7 @@ def test_arguments_that_do_not_exist(name, arguments, message):
         ("keras_cv:ResNetV2", "did you mean 'keras_cv:ResNetV2Backbone'?"),
         ("keras_cv:ResNet18V2Backbone", "did you mean 'keras_cv:ResNetV2Backbone'?"),
         ("keras_applications:Resnet50", "did you mean 'keras_applications:ResNet50'?"),
+        ("keras_cv:Foo", r"unknown encoder 'keras_cv:Foo'; known: .* \(docs/encoders.md\)"),
         ("ResNet50", "unknown encoder 'ResNet50'"),
         ("keras_cv:VGG16Backbone", "cannot be an encoder: .*take 'keras_applications:VGG16'"),
         ("keras_cv:VideoSwinBackbone", "cannot be an encoder: it takes videos"),
@@ -254,7 +256,9 @@ def test_unknown_weights_say_what_is_known(tmp_path):
     with pytest.raises(ValueError, match=message):
         encoders.get("swin_micro", weights="imagenet")
     missing = tmp_path / "none.weights.h5"
-    with pytest.raises(ValueError, match="for encoder 'efficientnet_lite0': known 'imagenet', or"):
+    with pytest.raises(
+        ValueError, match="no file '.*' for encoder 'efficientnet_lite0': known 'imagenet', or"
+    ):
         encoders.get("efficientnet_lite0", weights=missing)
 
 

@@ -173,9 +173,10 @@ def test_within_a_saved_model(tmp_path):
         ("query", (2, 8), r"expected query of rank 3 \[batch, shown, d\], got rank 2"),
         ("history", (8,), r"expected history of rank 3 \[batch, clicks, d\], got rank 1"),
         ("history_mask", (2, 5, 1), r"expected history_mask of rank 2 .* got rank 3"),
+        ("history_mask", (2, 4), r"expected history_mask of shape \(2, 5\) .*got \(2, 4\)"),
     ],
 )
-def test_wrong_rank_is_named(name, wrong, message):
+def test_wrong_shape_is_named(name, wrong, message):
     arguments = {
         "query": tf.ones([2, 4, 8]),
         "history": tf.ones([2, 5, 8]),

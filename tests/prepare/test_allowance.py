@@ -56,10 +56,10 @@ def test_wrong_shares(allowed, told):
 @pytest.mark.parametrize(
     "written, told",
     [
-        ("many", "prepare.max_rejected: input should be a valid number"),
-        ("{ragged_row: many}", "prepare.max_rejected.ragged_row: input should be a valid number"),
+        ("many", "prepare.max_rejected: expected a number, got 'many'"),
+        ("{ragged_row: many}", "prepare.max_rejected.ragged_row: expected a number, got 'many'"),
         ("{raged_row: 0.1}", "did you mean ragged_row?"),
-        ("[0.1]", "prepare.max_rejected: input should be"),
+        ("[0.1]", "prepare.max_rejected: expected a number, got [0.1]"),
     ],
 )
 def test_wrong_shares_in_a_recipe(tmp_path, written, told):

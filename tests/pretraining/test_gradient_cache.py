@@ -54,6 +54,11 @@ def assert_close(one, two, relative=1e-5):
     assert np.linalg.norm(one - two) < relative * np.linalg.norm(two)
 
 
+def test_a_micro_batch_without_pictures_is_refused():
+    with pytest.raises(ValueError, match="expected micro_batch of at least 1, or None, got 0"):
+        seeded(micro_batch=0)
+
+
 @pytest.mark.parametrize("micro_batch", [None, 7])
 def test_bytes_give_the_gradient_of_pixels(batch, bytes_batch, micro_batch):
     expected, losses = step(seeded(), batch)

@@ -214,13 +214,30 @@ def test_clip_without_titles_is_refused(prepared_shop, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"weights": "/no.weights.h5"}, "^pretrain.weights: no file '/no.weights.h5' for encoder"),
+        (
+            {"weights": "/no.weights.h5", "encoder_arguments": {"gradient_checkpointing": True}},
+            "^pretrain.weights: no file",
+        ),
+        ({"encoder_arguments": {"gradient_checkpointing": 3}}, "^pretrain.encoder_arguments: .*3"),
+        ({"encoder": "swin_mikro"}, "^pretrain.encoder: unknown .*did you mean 'swin_micro'?"),
+    ],
+)
+def test_the_right_setting_of_the_encoder_is_blamed(change, message):
+    with pytest.raises(InputError, match=message):
+        build_encoder(PretrainSettings(**{"encoder": "swin_micro", **change}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         ({"preset": "code"}, "pretrain.preset: expected paper, paper_code, got 'code'"),
         ({"reconstruction": "max"}, "pretrain.reconstruction: expected attention, .*'max'"),
         ({"candidates": "few"}, "pretrain.candidates: expected all, .*'few'"),
-        ({"memory_bank": -1}, "pretrain.memory_bank: expected 0 to"),
+        ({"memory_bank": -1}, "pretrain.memory_bank: expected 0 to 100000000, got -1"),
         ({"click_head_weight": -1.0}, "pretrain.click_head_weight: expected 0 to"),
         ({"page_view_weight": 0.0, "click_sequence_weight": 0.0}, "are all 0; set one above 0"),
-        ({"head_learning_rate": 0.0}, "pretrain.head_learning_rate: expected 1e-12 to"),
+        ({"head_learning_rate": 0.0}, "pretrain.head_learning_rate: expected 1e-12 to 100, got 0"),
         (
             {"preset": "paper_code", "learned_temperature": True},
             r"pretrain: learned_temperature \(true\) excludes .*paper_code.*; leave one",
@@ -238,6 +255,8 @@ def test_clip_without_titles_is_refused(prepared_shop, monkeypatch):
             {"compare": ["clip"], "learning_rates": {"clip": -1.0}},
             "pretrain.learning_rates.clip: expected 1e-12 to 100, got -1.0",
         ),
+        ({"method": "clip", "compare": ["clip"]}, "pretrain.compare: clip is the method itself"),
+        ({"compare": ["simlcr"]}, "unknown name 'simlcr'; did you mean simclr?"),
         ({"compare": ["moco"]}, "pretrain.compare: unknown name 'moco'; known: simclr, "),
     ],
 )

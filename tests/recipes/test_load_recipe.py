@@ -98,6 +98,12 @@ def test_wrong_types_are_refused_with_place_and_value(
 @pytest.mark.parametrize(
     "text, message",
     [
+        (
+            "pretrain: {compare: simclr}",
+            "pretrain.compare: expected a list, such as [simclr], got 'simclr'",
+        ),
+        ("pretrain: {epochs: 1.5}", "pretrain.epochs: expected a whole number, got 1.5"),
+        ("embed: {external: 3}", "embed.external: expected values by name, such as {name: value}"),
         ("prepare: {image_size: 4}", "prepare.image_size: expected 8 to 4096, got 4"),
         ("prepare: {splits: [0.7, 0.6, 0.8]}", "prepare.splits: expected three rising"),
         ("evaluate: {features: [vektor]}", "evaluate.features: unknown feature 'vektor'"),

@@ -20,6 +20,7 @@ from tfrec_vis.encoders.torch_state_dict import read_torch_state_dict
 from tfrec_vis.errors import InputError
 
 _SUFFIX = ".weights.h5"
+_PUBLISHED = ("swin_tiny", "swin_small")
 # The classifier, and tables that follow from the window.
 _NOT_NEEDED = re.compile(r"head\.|.*(relative_position_index|attn_mask|relative_coords_table)$")
 # SwinBlock's layers, in torchvision's names and timm's.
@@ -53,7 +54,7 @@ def convert_weights(source: str | Path, out: str | Path, encoder: str = "swin_ti
     except ValueError as error:
         raise InputError(f"--encoder: {error}") from error
     if not encoder.startswith("swin_"):
-        raise InputError(f"--encoder: expected a Swin such as 'swin_tiny', got {encoder!r}")
+        raise InputError(f"--encoder: expected {' or '.join(_PUBLISHED)}, got {encoder!r}")
     try:
         state = _uniform_names(_read(source))
     except OSError as error:
@@ -64,7 +65,9 @@ def convert_weights(source: str | Path, out: str | Path, encoder: str = "swin_ti
     try:
         _fill(model, state)
     except ValueError as error:
-        raise InputError(f"{source}: {error}") from error
+        others = " and ".join(_PUBLISHED)
+        hint = "" if encoder in _PUBLISHED else f"; torchvision and timm have those of {others}"
+        raise InputError(f"{source}: {error}{hint}") from error
     try:
         beside = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
     except PermissionError as error:
@@ -77,8 +80,11 @@ def convert_weights(source: str | Path, out: str | Path, encoder: str = "swin_ti
 
 def _read(source: Path) -> dict[str, np.ndarray]:
     with open(source, "rb") as stream:
-        # A header's length, 8 bytes, then JSON.
-        safetensors = stream.read(9)[8:] == b"{"
+        begin = stream.read(9)
+    if not begin:
+        raise ValueError(f"{source}: is empty")
+    # A header's length, 8 bytes, then JSON.
+    safetensors = begin[8:] == b"{" or source.suffix == ".safetensors"
     return read_safetensors(source) if safetensors else read_torch_state_dict(source)
 
 

@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from tfrec_vis.encoders.ends import features_out, pictures_in
 from tfrec_vis.encoders.keras_cv_backbones import DEFAULTS, REFUSED
+from tfrec_vis.encoders.weights_error import WeightsError
 
 APPLICATIONS, KERAS_CV = "keras_applications", "keras_cv"
 # NASNets are built for a size whatever they say.
@@ -89,10 +90,12 @@ class LibraryBackbone(keras.layers.Layer):
             # Building is graph code: converting it takes KerasCV from 1 to 20 seconds.
             self.model = tf.autograph.experimental.do_not_convert(self._build_model)(weights)
         except Exception as error:  # a failed download is a plain Exception
-            if weights is None and not isinstance(error, TypeError | ValueError):
+            users = isinstance(error, TypeError | ValueError)
+            if weights is None and not users:
                 raise
             hint = f" (weights {weights!r} are downloaded; a file can be given)" if weights else ""
-            raise ValueError(f"{backbone}: {' '.join(str(error).split())}{hint}") from error
+            kind = ValueError if users else WeightsError
+            raise kind(f"{backbone}: {' '.join(str(error).split())}{hint}") from error
         finally:
             keras.mixed_precision.set_global_policy(outside)
         self.freeze_bn = False

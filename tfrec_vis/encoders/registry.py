@@ -21,6 +21,7 @@ from tfrec_vis.encoders.library_backbone import (
 from tfrec_vis.encoders.mobilenet_v3_small import mobilenet_v3_small
 from tfrec_vis.encoders.resnet_18 import resnet_18
 from tfrec_vis.encoders.swin import swin_micro, swin_mini, swin_small, swin_tiny
+from tfrec_vis.encoders.weights_error import WeightsError
 
 _ENCODERS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
     "efficientnet_lite0": (efficientnet_lite0, ("imagenet",)),
@@ -69,7 +70,8 @@ def get(
         A Keras model.
 
     Raises:
-        ValueError: unknown name, weights or arguments.
+        ValueError: unknown name or arguments.
+        WeightsError: unknown weights, or a file that is not this encoder's; a ValueError.
 
     >>> import numpy as np
     >>> encoder = get("swin_micro", gradient_checkpointing=True)
@@ -108,20 +110,26 @@ def _entry(name: str) -> tuple[Callable[..., keras.Model], tuple[str, ...]]:
         return build, ("imagenet",) if name.startswith(f"{APPLICATIONS}:") else ()
     if reason := refusal(name):
         raise ValueError(f"{name!r} cannot be an encoder: {reason}")
-    near = difflib.get_close_matches(name, names(), n=1)
+    # The library's name, the longer part of some, is no likeness.
+    library = name[: name.find(":") + 1]
+    same = [known.removeprefix(library) for known in names() if known.startswith(library)]
+    near = difflib.get_close_matches(name.removeprefix(library), same, n=1)
     known = ", ".join([*sorted(_ENCODERS), "keras_applications:NAME", "keras_cv:NAME"])
-    hint = f"; did you mean {near[0]!r}?" if near else f"; known: {known}"
+    hint = (
+        f"; did you mean {library + near[0]!r}?" if near else f"; known: {known} (docs/encoders.md)"
+    )
     raise ValueError(f"unknown encoder {name!r}{hint}")
 
 
 def _check_file(name: str, weights: str | Path, known_weights: tuple[str, ...]) -> None:
     if not Path(weights).is_file():
         known = ", ".join(map(repr, known_weights)) or "none by name"
-        raise ValueError(
-            f"no weights {str(weights)!r} for encoder {name!r}: known {known}, or a file"
+        what = "file" if Path(weights).suffix else "weights"
+        raise WeightsError(
+            f"no {what} {str(weights)!r} for encoder {name!r}: known {known}, or a file"
         )
     if not str(weights).endswith(".weights.h5"):
-        raise ValueError(
+        raise WeightsError(
             f"{weights}: expected a Keras weights file, .weights.h5; "
             "tfrec-vis convert-weights makes one of a PyTorch file of a Swin"
         )
@@ -132,4 +140,4 @@ def _load(encoder: keras.Model, name: str, weights: str | Path) -> None:
         encoder.load_weights(str(weights))
     except (KeyError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{weights}: not weights of encoder {name!r}: {reason}") from error
+        raise WeightsError(f"{weights}: not weights of encoder {name!r}: {reason}") from error

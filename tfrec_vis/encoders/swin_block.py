@@ -45,6 +45,10 @@ class SwinBlock(keras.layers.Layer):
         self.window = window
         self.shift = shift
         self.expansion = expansion
+        if not isinstance(gradient_checkpointing, bool):
+            raise ValueError(
+                f"gradient_checkpointing: expected true or false, got {gradient_checkpointing!r}"
+            )
         self.gradient_checkpointing = gradient_checkpointing
 
     def build(self, input_shape: tf.TensorShape) -> None:

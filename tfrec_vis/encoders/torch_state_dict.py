@@ -44,6 +44,10 @@ _DTYPES: dict[str, np.dtype] = {
 }
 
 
+class _Unfit(pickle.UnpicklingError):
+    """What is read is no state dict, for the reason that the message gives."""
+
+
 def read_torch_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a state dict in either of PyTorch's formats: a zip, or a stream (before 1.6).
 
@@ -67,12 +71,14 @@ def read_torch_state_dict(path: str | Path) -> dict[str, np.ndarray]:
             stream.seek(0)
             return _arrays(_read_zip(stream) if zipped else _read_stream(stream))
         except _DAMAGE as error:
-            raise ValueError(f"{path}: not a state dict of PyTorch: {error}") from error
+            # The words of pickle and zipfile say nothing to who has the wrong file.
+            reason = error if isinstance(error, _Unfit) else "damaged, or a file of another kind"
+            raise ValueError(f"{path}: not a state dict of PyTorch: {reason}") from error
 
 
 def _read_stream(stream: BinaryIO) -> Any:
     if _Unpickler(stream).load() != _MAGIC:
-        raise pickle.UnpicklingError("the magic number is missing")
+        raise _Unfit("the magic number is missing")
     _Unpickler(stream).load()  # protocol version
     _Unpickler(stream).load()  # sizes of integers on the writing machine
     unpickler = _Unpickler(stream)
@@ -87,18 +93,22 @@ def _read_stream(stream: BinaryIO) -> Any:
 def _read_zip(stream: BinaryIO) -> Any:
     with zipfile.ZipFile(stream) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise pickle.UnpicklingError("its zip is compressed, which PyTorch's are not")
+            raise _Unfit("its zip is compressed, which PyTorch's are not")
         if sum(e.file_size for e in archive.infolist()) > stream.seek(0, io.SEEK_END):
-            raise pickle.UnpicklingError("its zip holds more than the file has bytes")
+            raise _Unfit("its zip holds more than the file has bytes")
         (pickled,) = (n for n in archive.namelist() if n.split("/")[1:] == ["data.pkl"])
         folder = pickled.removesuffix("data.pkl")
         order = f"{folder}byteorder"
         if order in archive.namelist() and archive.read(order) != b"little":
-            raise pickle.UnpicklingError("its numbers are big-endian")
+            raise _Unfit("its numbers are big-endian")
         unpickler = _Unpickler(io.BytesIO(archive.read(pickled)))
         saved = unpickler.load()
         for key, storage in unpickler.storages.items():
-            entry = archive.getinfo(f"{folder}data/{key}")
+            name = f"{folder}data/{key}"
+            try:
+                entry = archive.getinfo(name)
+            except KeyError as error:
+                raise _Unfit(f"its zip lacks {name}") from error
             with archive.open(entry) as data:
                 storage.fill(data, entry.file_size // storage.dtype.itemsize)
     return saved
@@ -106,13 +116,13 @@ def _read_zip(stream: BinaryIO) -> Any:
 
 def _arrays(saved: Any) -> dict[str, np.ndarray]:
     if not isinstance(saved, dict):
-        raise pickle.UnpicklingError(f"it holds a {type(saved).__name__}")
+        raise _Unfit(f"it holds a {type(saved).__name__}")
     for key in ("model", "state_dict"):
         if isinstance(saved.get(key), dict):
             saved = saved[key]
     arrays = {name: value.array() for name, value in saved.items() if isinstance(value, _Tensor)}
     if not all(isinstance(name, str) for name in arrays):
-        raise pickle.UnpicklingError("its tensors have no names")
+        raise _Unfit("its tensors have no names")
     return arrays
 
 
@@ -120,7 +130,7 @@ class _Unpickled:
     """What a file can make; it can change nothing of it afterwards."""
 
     def __setstate__(self, state: Any) -> None:
-        raise pickle.UnpicklingError("it changes a tensor's own attributes")
+        raise _Unfit("it changes a tensor's own attributes")
 
 
 class _Storage(_Unpickled):
@@ -136,7 +146,7 @@ class _Storage(_Unpickled):
         stream.seek(here)
         size = count * self.dtype.itemsize
         if not 0 <= size <= room:
-            raise pickle.UnpicklingError(f"a storage of {count} numbers is cut off")
+            raise _Unfit(f"a storage of {count} numbers is cut off")
         self.values = np.frombuffer(stream.read(size), self.dtype, count)
 
 
@@ -159,7 +169,7 @@ class _Tensor(_Unpickled):
         last = self.offset + sum((n - 1) * s for n, s in zip(self.size, self.stride, strict=True))
         negative = min(self.offset, *self.size, *self.stride, 0) < 0
         if negative or count > len(values) or (count and last >= len(values)):
-            raise pickle.UnpicklingError("a tensor reaches beyond its storage")
+            raise _Unfit("a tensor reaches beyond its storage")
         if not count:
             return np.empty(self.size, values.dtype)
         strides = tuple(s * self.storage.dtype.itemsize for s in self.stride)
@@ -199,10 +209,10 @@ class _Unpickler(pickle._Unpickler):
             return _Parameter
         if module == "torch" and name in _DTYPES:
             return name
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which a state dict has no need of")
+        raise _Unfit(f"it names {module}.{name}, which a state dict has no need of")
 
     def persistent_load(self, reference: tuple[Any, ...]) -> _Storage:
         kind, storage_type, key = reference[:3]
         if kind != "storage":
-            raise pickle.UnpicklingError(f"it refers to a {kind!r}")
+            raise _Unfit(f"it refers to a {kind!r}")
         return self.storages.setdefault(key, _Storage(_DTYPES[storage_type]))

@@ -33,7 +33,7 @@ class Reconstruction(keras.layers.Layer):
             ``return_attention_scores`` also [batch, heads, shown, clicks].
 
         Raises:
-            ValueError: a rank is wrong.
+            ValueError: a rank is wrong, or the mask is not of the history's shape.
         """
         # Keras converts and casts the first argument only.
         query, history_mask = tf.convert_to_tensor(query), tf.convert_to_tensor(history_mask)
@@ -48,6 +48,11 @@ class Reconstruction(keras.layers.Layer):
                     f"expected {name} of rank {rank} {axes}, "
                     f"got rank {tensor.shape.rank} (shape {tuple(tensor.shape)})"
                 )
+        if not history_mask.shape.is_compatible_with(history.shape[:2]):
+            raise ValueError(
+                f"expected history_mask of shape {tuple(history.shape[:2])} [batch, clicks], as "
+                f"history has, got {tuple(history_mask.shape)}"
+            )
         mask = tf.cast(history_mask, tf.bool)
         history = tf.where(mask[..., tf.newaxis], history, tf.zeros_like(history))
         result, scores = self._reconstruct(query, history, mask)

@@ -25,18 +25,21 @@ from tfrec_vis.pretraining.supervised import Supervised
 def build_encoder(settings: PretrainSettings) -> keras.Model:
     """The encoder before pre-training, with the weights that the settings' seed gives."""
     keras.utils.set_random_seed(settings.seed)
+    blamed = "encoder"
     try:
         known = encoders.weight_sets(settings.encoder)
         weights = settings.weights if settings.weights != "random" else None
         if weights == "auto":
             weights = "imagenet" if "imagenet" in known else None
         arguments = settings.encoder_arguments
+        if arguments:
+            blamed = "encoder_arguments"
         return encoders.get(settings.encoder, weights, settings.freeze_bn, **arguments)
     except (TypeError, ValueError) as error:
+        if isinstance(error, encoders.WeightsError):
+            blamed = "weights"
         reason = " ".join(str(error).split())
-        raise InputError(
-            f"pretrain.encoder, pretrain.encoder_arguments, pretrain.weights: {reason}"
-        ) from error
+        raise InputError(f"pretrain.{blamed}: {reason}") from error
 
 
 def build_model(

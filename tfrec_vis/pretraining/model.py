@@ -61,6 +61,8 @@ class PretrainingModel(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if micro_batch is not None and micro_batch < 1:
+            raise ValueError(f"expected micro_batch of at least 1, or None, got {micro_batch}")
         self.encoder = encoder
         self.embedding_dim = embedding_dim
         self.micro_batch = micro_batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -159,10 +160,12 @@ class PretrainSettings:
         object.__setattr__(self, "compare", tuple(self.compare))
         others = [n for n in (*METHODS, *ABLATIONS, *UNTRAINED) if n != self.method]
         for name in self.compare:
+            if name == self.method:
+                raise InputError(f"pretrain.compare: {name} is the method itself; leave it out")
             if name not in others:
-                raise InputError(
-                    f"pretrain.compare: unknown name {name!r}; known: {', '.join(others)}"
-                )
+                near = difflib.get_close_matches(name, others, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(others)}"
+                raise InputError(f"pretrain.compare: unknown name {name!r}; {hint}")
         if len(set(self.compare)) < len(self.compare):
             raise InputError("pretrain.compare: a name is there twice")
         for name, rate in self.learning_rates.items():

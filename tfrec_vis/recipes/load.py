@@ -30,6 +30,16 @@ _SECTIONS: dict[str, type] = {
 
 _TYPES = ("float", "dict[str,float]")
 _UNKNOWN = "unknown setting "
+# pydantic's kinds of errors, in the words of a recipe.
+_EXPECTED = {
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "values by name, such as {name: value}",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text",
+}
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -108,8 +118,16 @@ def _section(kind: type, values: Any, name: str) -> Any:
         # Of a setting with several types, the error that got furthest; without the types' names.
         first = max(error.errors(), key=lambda e: len(e["loc"]))
         setting = ".".join([name, *(str(p) for p in first["loc"] if p not in _TYPES)])
-        message = first["msg"][:1].lower() + first["msg"][1:]
-        raise InputError(f"{setting}: {message}, got {first['input']!r}") from error
+        raise InputError(f"{setting}: {_plainly(first)}, got {first['input']!r}") from error
+
+
+def _plainly(error: Any) -> str:
+    """What pydantic expected."""
+    kind, value = error["type"].partition("_")[0], error["input"]
+    if kind not in _EXPECTED:
+        return error["msg"][:1].lower() + error["msg"][1:]
+    example = kind in ("tuple", "list") and isinstance(value, str | int | float)
+    return f"expected {_EXPECTED[kind]}{f', such as [{value}]' if example else ''}"
 
 
 def _refuse_unknown(values: dict[Any, Any], known: Sequence[str], prefix: str) -> None:
