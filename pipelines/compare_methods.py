@@ -30,7 +30,7 @@ from tfrec_vis.pretraining import (  # noqa: E402
     settings_of,
 )
 from tfrec_vis.pretraining.names import SMALL_POOL  # noqa: E402
-from tfrec_vis.pretraining.record import recorded  # noqa: E402
+from tfrec_vis.pretraining.record import recorded, relevant  # noqa: E402
 
 FEATURE = "sim_score"
 RATES = {"simsiam": 3e-5, "clip": 3e-5}
@@ -108,7 +108,7 @@ def made_otherwise(work: Path) -> list[str]:
     for name in (settings.method, *settings.compare):
         training = _json(work / "pretrain" / name / "training.json")
         expected = recorded(settings_of(name, settings))
-        if training and {**training["settings"], "prepared": None} != {
+        if training and {**relevant(training["settings"]), "prepared": None} != {
             **expected,
             "prepared": None,
         }:

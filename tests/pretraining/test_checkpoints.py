@@ -82,7 +82,10 @@ def test_after_damage_the_one_before_is_taken(folder, written, suffix, damage, c
     assert_restored(folder, written[1], 3)
     told = capsys.readouterr().out
     if (suffix, damage) != (".index", "gone"):  # then it never was one
-        assert told == f"  {folder}/batch-4: damaged, the checkpoint before it is taken\n"
+        assert told == (
+            f"  {folder}/batch-4: damaged, left out\n"
+            f"  {folder}/batch-3, the checkpoint before it, is taken\n"
+        )
         assert not (folder / "batch-4.index").exists()
 
 
@@ -92,7 +95,9 @@ def test_when_all_are_damaged_it_starts_anew(folder, written, capsys):
     model, checkpoints = state(folder)
     before = model.get_weights()
     assert checkpoints.restore() == 0
-    assert capsys.readouterr().out.count(": damaged,") == 2
+    told = capsys.readouterr().out
+    assert told.count(": damaged,") == 2 and "before it" not in told
+    assert told.endswith("  no whole checkpoint is left: training begins anew\n")
     for one, two in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -163,7 +168,18 @@ def test_record_of_a_training_that_is_done(tmp_path):
     assert not record.is_done(tmp_path, "model.keras")
     record.write(tmp_path)
     assert record.is_done(tmp_path, "model.keras")
-    assert json.loads((tmp_path / "training.json").read_text())["settings"]["epochs"] == 3
+    record.values["best"] = {"epoch": 0, "value": 0.5}
+    record.write(tmp_path)
+    written = json.loads((tmp_path / "training.json").read_text())
+    assert written["settings"]["epochs"] == 3
+    assert written["best"] == {"epoch": 1, "value": 0.5} and record.values["best"]["epoch"] == 0
+    others = {"checkpoint_seconds": 0, "compare": [], "learning_rates": {}}
+    assert not others.keys() & written["settings"].keys()
+    # As they were written before.
+    written["settings"].update(others)
+    (tmp_path / "training.json").write_text(json.dumps(written))
+    assert record.is_done(tmp_path, "model.keras")
+    record.check(json.dumps(written), tmp_path)
     for other in (
         Record(SETTINGS, {"checksums": {"a": "c"}}),
         Record(replace(SETTINGS, seed=1), {}),

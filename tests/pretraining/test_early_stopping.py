@@ -15,7 +15,7 @@ def run(values, patience):
     model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1, use_bias=False)])
     model.stop_training = False
     record = Record(PretrainSettings(), {})
-    stopping = EarlyStopping(model, record, patience)
+    stopping = EarlyStopping(model, record, patience, len(values))
     stopping.set_model(model)
     for epoch, value in enumerate(values):
         model.set_weights([np.full([1, 1], float(epoch))])
@@ -42,7 +42,11 @@ def test_stops_and_goes_back(values, patience, last, best, capsys):
     assert record.values["stopped"] == model.stop_training == (last - best >= patience)
     stopping.restore_best()
     assert model.get_weights()[0].item() == best
-    assert f"epoch {best + 1}, the best: val_mrr" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"epoch {best + 1}, the best: val_mrr" in told
+    waited = f"{patience} epoch{'s' * (patience > 1)}"
+    line = f"stopped after epoch {last + 1} of {len(values)}: no better val_mrr for {waited}\n"
+    assert (line in told) == ("stopped" in told) == (last + 1 < len(values))
 
 
 def test_needs_a_holdout():

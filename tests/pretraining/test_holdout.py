@@ -60,3 +60,9 @@ def test_pages_before_and_since(shop, request):
     assert {time >= cut for _, time in late} == {True}
     assert early | late == read()
     assert read(since=cut, before=cut) == {}
+
+
+@pytest.mark.parametrize("fraction", [2, -0.1, float("nan")])
+def test_share_out_of_range(fraction, tmp_path):
+    with pytest.raises(ValueError, match=r"share between 0 and 0\.5, got"):
+        holdout_cut(tmp_path, fraction)

@@ -8,6 +8,7 @@ from tiny_encoder import tiny_encoder
 
 from tfrec_vis.data import pages
 from tfrec_vis.pretraining import Courier, IntentionRetrieval, intention_retrieval
+from tfrec_vis.pretraining.retrieval import embedder
 
 WIDTH = 6
 NAMES = {f"{p}{n}" for p in ("", "page_") for n in ("recall@1", "recall@10", "mrr")}
@@ -206,3 +207,12 @@ def test_keras_callbacks_can_watch_it(prepared_shop, tmp_path):
     assert {f"val_{name}" for name in NAMES} <= history.keys()
     expected = intention_retrieval(model, batch)
     assert history["val_mrr"][-1] == pytest.approx(expected["mrr"])
+
+
+def test_models_one_after_another_are_no_retracing(caplog):
+    for scale in range(6):
+        embed = embedder(keras.Sequential([keras.layers.Rescaling(scale), keras.layers.Flatten()]))
+        for count in (2, 3):
+            found = embed(tf.ones([count, 2, 2, 3], tf.uint8))
+            np.testing.assert_array_equal(found, np.full([count, 12], scale, np.float32))
+    assert "retracing" not in caplog.text

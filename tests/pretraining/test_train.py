@@ -195,3 +195,8 @@ def test_settings_that_cannot_work(prepared_shop, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         train(prepared_shop, tmp_path / "out", replace(SETTINGS, **change), tmp_path / "logs")
     assert not (tmp_path / "out" / "model.keras").exists()
+
+
+def test_load_of_no_training(tmp_path):
+    with pytest.raises(InputError, match=r"nosuch/model\.keras: no such file; name the folder"):
+        load(tmp_path / "nosuch")

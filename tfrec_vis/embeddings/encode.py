@@ -63,7 +63,8 @@ def jpeg_encoder(
     traced = tf.function(
         encode, autograph=False, input_signature=[tf.TensorSpec([None], tf.string)]
     )
-    return lambda jpegs: traced(tf.constant(jpegs, tf.string)).numpy()
+    # Called itself, it would warn of retracing where models follow one another.
+    return lambda jpegs: traced.get_concrete_function()(tf.constant(jpegs, tf.string)).numpy()
 
 
 def weights_fingerprint(model: keras.Model) -> str:

@@ -69,12 +69,14 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             InputError: it is of a training with other settings, or of another model.
         """
+        damaged = False
         for prefix in sorted(self._names(), key=_number, reverse=True):
             path = self.folder / prefix
             try:
                 record = _read_whole(path)
             except (tf.errors.OpError, IndexError):  # as TensorFlow reads past an end
-                print(f"  {path}: damaged, the checkpoint before it is taken", flush=True)
+                print(f"  {path}: damaged, left out", flush=True)
+                damaged = True
                 self._remove([p for p in self.folder.iterdir() if _prefix(p) == prefix])
                 continue
             self.record.check(record, self.folder)
@@ -86,7 +88,12 @@ class Checkpoints(keras.callbacks.Callback):
                     "of tfrec-vis, or another encoder by the same name); remove the folder to "
                     "train anew"
                 ) from error
-            return int(self._batches.numpy())
+            done = int(self._batches.numpy())
+            if damaged:
+                print(f"  {path}, the checkpoint before it, is taken", flush=True)
+            return done
+        if damaged:
+            print("  no whole checkpoint is left: training begins anew", flush=True)
         return 0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:

@@ -18,12 +18,17 @@ def holdout_cut(prepared: str | Path, fraction: float) -> int:
 
     Args:
         prepared: folder that ``prepare`` wrote.
-        fraction: share of the pages to hold out, 0 to 1.
+        fraction: share of the pages to hold out, 0 to 0.5.
 
     Returns:
         Seconds, for ``data.pages``: ``before=cut`` gives the pages to train on, ``since=cut``
         those held out. Where no page is later it is one second after the last: none is held out.
+
+    Raises:
+        ValueError: ``fraction`` is none.
     """
+    if not 0 <= fraction <= 0.5:
+        raise ValueError(f"fraction: expected a share between 0 and 0.5, got {fraction}")
     return cut_of(read_pages(prepared).timestamp, fraction)
 
 

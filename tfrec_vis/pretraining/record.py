@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,18 @@ from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining.settings import PretrainSettings
 
 FILE = "training.json"
+_OTHERS = {"checkpoint_seconds", "compare", "learning_rates"}
+"""The time between checkpoints, and what concerns other methods."""
 
 
 def recorded(settings: PretrainSettings) -> dict[str, Any]:
-    """The settings as training.json has them, without those that do not matter to the run.
+    """The settings as training.json has them: those that matter to the run."""
+    return relevant(json.loads(json.dumps(asdict(settings))))
 
-    These are the time between checkpoints and what concerns other methods.
-    """
-    same = asdict(replace(settings, checkpoint_seconds=0, compare=(), learning_rates={}))
-    return json.loads(json.dumps(same))
+
+def relevant(settings: dict[str, Any]) -> dict[str, Any]:
+    """Recorded settings without those that do not matter to the run, which once were kept, too."""
+    return {name: value for name, value in settings.items() if name not in _OTHERS}
 
 
 class Record(tf.train.experimental.PythonState):
@@ -32,7 +35,8 @@ class Record(tf.train.experimental.PythonState):
         settings: what has to be the same for a run to be taken up.
         values: ``holdout`` (intention retrieval after each epoch), ``alarms`` (step and text),
             ``embedding`` (mean pairwise cosine and effective rank, of the last batch),
-            ``best`` (epoch and value, where training can stop early), ``stopped``.
+            ``best`` (epoch, here from 0, in training.json from 1, and value, where training can
+            stop early), ``stopped``.
     """
 
     def __init__(self, settings: PretrainSettings, prepared: dict[str, Any]) -> None:
@@ -62,7 +66,7 @@ class Record(tf.train.experimental.PythonState):
         Raises:
             InputError: names the settings that differ.
         """
-        there = json.loads(text)["settings"]
+        there = relevant(json.loads(text)["settings"])
         names = sorted(there.keys() | self.settings.keys())
         differ = [name for name in names if there.get(name) != self.settings.get(name)]
         if differ:
@@ -73,8 +77,11 @@ class Record(tf.train.experimental.PythonState):
 
     def write(self, out: Path) -> None:
         """Writes training.json."""
+        values = {"settings": self.settings, **self.values}
+        if best := values["best"]:
+            values["best"] = {**best, "epoch": best["epoch"] + 1}
         beside = out / f"{FILE}.new"
-        beside.write_text(json.dumps({"settings": self.settings, **self.values}, indent=1))
+        beside.write_text(json.dumps(values, indent=1))
         os.replace(beside, out / FILE)
 
     def is_done(self, out: Path, model: str) -> bool:
@@ -83,4 +90,5 @@ class Record(tf.train.experimental.PythonState):
             there = json.loads((out / FILE).read_text())
         except (OSError, ValueError):
             return False
-        return there.get("settings") == self.settings and (out / model).is_file()
+        same = relevant(there.get("settings", {})) == self.settings
+        return same and (out / model).is_file()

@@ -152,9 +152,13 @@ def embedder(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]:
     )
 
     def embed(pictures: tf.Tensor) -> np.ndarray:
+        # Called itself, it would warn of retracing where models follow one another.
+        traced = graph.get_concrete_function()
         step = part or len(pictures)
         parts = [pictures[i : i + step] for i in range(0, len(pictures), step)]
-        return np.concatenate([graph(one).numpy() for one in parts]).astype(np.float32)
+        return np.concatenate([traced(tf.convert_to_tensor(one)).numpy() for one in parts]).astype(
+            np.float32
+        )
 
     return embed
 

@@ -102,7 +102,7 @@ def _train(
 
     stopping = None
     if settings.early_stopping is not None:
-        stopping = EarlyStopping(model, record, settings.early_stopping)
+        stopping = EarlyStopping(model, record, settings.early_stopping, settings.epochs)
     checkpoints = Checkpoints(
         model,
         out / "checkpoints",
@@ -168,8 +168,18 @@ def _train(
 
 
 def load(folder: str | Path) -> PretrainingModel:
-    """The model that ``train`` saved in ``folder``."""
-    return keras.models.load_model(Path(folder) / _MODEL, compile=False)
+    """The model that ``train`` saved in ``folder``.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(folder) / _MODEL
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file; name the folder of a finished training, such as "
+            "RUN/pretrain/courier of tfrec-vis run"
+        )
+    return keras.models.load_model(path, compile=False)
 
 
 def _watchers(
@@ -225,7 +235,11 @@ def _start_output_layer(
     size = settings.image_size or manifest["settings"]["image_size"]
     images = tf.data.Dataset.from_tensor_slices(read_pictures(prepared, sample))
     images = images.map(lambda one: decode_letterboxed(one, size)).batch(128)
-    encode = tf.function(lambda batch: model.encoder(batch, training=False), autograph=False)
+    encode = tf.function(
+        lambda batch: model.encoder(batch, training=False),
+        autograph=False,
+        input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)],
+    ).get_concrete_function()
     features = np.concatenate([encode(batch).numpy() for batch in images])
     try:
         model.start_from(features.astype(np.float32))
