@@ -21,6 +21,12 @@ class TargetAttention(keras.layers.Layer):
     Args:
         units: widths of the network's hidden layers (ReLU).
 
+    Example:
+        >>> import tensorflow as tf, tfrec_vis as tv
+        >>> attention = tv.ranking.TargetAttention(units=(16,))
+        >>> attention(tf.ones([3, 8]), tf.ones([3, 5, 8]), tf.ones([3, 5], tf.bool)).shape.as_list()
+        [3, 8]
+
     Source: Zhou et al., Deep Interest Network (arXiv 1706.06978).
     """
 
@@ -33,8 +39,11 @@ class TargetAttention(keras.layers.Layer):
         width = 4 * target_shape[-1]
         self.network = []
         for units, activation in [*((u, "relu") for u in self.units), (1, None)]:
-            layer = keras.layers.Dense(units, activation=activation, name=f"score_{width}")
-            layer.build(tf.TensorShape([None, None, width]))
+            layer = keras.layers.Dense(
+                units, activation=activation, name=f"score_{width}", dtype=self.dtype_policy
+            )
+            with tf.name_scope(layer.name):
+                layer.build(tf.TensorShape([None, None, width]))
             self.network.append(layer)
             width = units
         super().build(target_shape)
