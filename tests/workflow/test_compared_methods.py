@@ -87,7 +87,9 @@ def test_a_further_training_has_its_seed(
         asked[out.name] = (settings.method, settings.seed, settings.seeds)
 
     monkeypatch.setattr(stages, "train", train)
-    for stage in build_stages(load_recipe(simulated_shop / "recipe.yaml", [SEEDS, *SIMCLR]), tmp_path):
+    for stage in build_stages(
+        load_recipe(simulated_shop / "recipe.yaml", [SEEDS, *SIMCLR]), tmp_path
+    ):
         if stage.name == "pretrain":
             stage.make(tmp_path / stage.folder.name)
     assert asked == {

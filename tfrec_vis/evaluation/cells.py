@@ -225,7 +225,10 @@ class CellRunner:
         """A trainer that holds the embedding, and the inputs of each split."""
         settings, embedding = self.settings, kind.embedding
         parts, inputs = parse_features(kind.feature), self.rows.inputs
-        visual = visual_arguments(embedding, parts, self._categories[1] if settings.gates else 0)
+        names, numbers = self.rows.category_numbers
+        visual = embedding.arguments(parts, with_cosines=True) if embedding else {}
+        if embedding and settings.gates:
+            visual["categories"] = len(names)
         # Tracing takes longer than training: one traced model serves every embedding of the
         # same shapes, what it holds of the embedding is set before each training.
         key = (kind.ranker, kind.feature, *map(str, visual.values()))
@@ -240,23 +243,12 @@ class CellRunner:
                 learning_rate=settings.learning_rate,
             )
         trainer = self._trainers[key]
-        if embedding is not None:
-            trainer.set_item_tables(
-                self.rows.tables,
-                vectors=embedding.vectors,
-                clusters=embedding.clusters,
-                semantic_ids=embedding.semantic_ids,
-                categories=self._categories[0] if settings.gates else None,
-            )
+        if embedding:
+            trainer.set_item_tables(self.rows.tables, **embedding.tables, categories=numbers)
             if {"sim_score", "sim_tier"} & set(parts):
                 cosines = self._cosines_of(embedding)
                 inputs = {n: {**c, "cosines": cosines[n]} for n, c in inputs.items()}
         return trainer, inputs
-
-    @cached_property
-    def _categories(self) -> tuple[np.ndarray, int]:
-        names, numbers = self.rows.category_numbers
-        return numbers, len(names)
 
     def _cosines_of(self, embedding: Vectors) -> dict[str, np.ndarray]:
         """Those of the last embedding are kept: its features come one after the other."""
@@ -270,23 +262,3 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as stored:
         names = [name for name in stored.files if name.startswith("weight/")]
         return {name.removeprefix("weight/"): stored[name] for name in names}
-
-
-def visual_arguments(
-    embedding: Vectors | None, parts: Sequence[str], categories: int
-) -> dict[str, Any]:
-    """The arguments of ``VisualFeatures`` for an embedding; nothing without one.
-
-    Cosines are computed once beforehand, so that ``vector`` alone needs the vectors.
-    """
-    if embedding is None:
-        return {}
-    codes = embedding.semantic_ids
-    return {
-        "vector_dim": embedding.vectors.shape[1] if "vector" in parts else 0,
-        "clusters": embedding.cluster_count if "cluster_id" in parts else 0,
-        "semantic": (0, 0)
-        if codes is None or "semantic_id" not in parts
-        else (codes.shape[1], embedding.semantic_codes),
-        "categories": categories,
-    }

@@ -66,13 +66,8 @@ class Rows:
 
     @cached_property
     def category_numbers(self) -> tuple[np.ndarray, np.ndarray]:
-        """Names of the categories ("" among them where items have none), and each item's number.
-
-        Returns:
-            str [categories], int32 [items + 1]; row 0, no item, has some number.
-        """
-        names, numbers = np.unique(self.categories[1:].astype(str), return_inverse=True)
-        return names, np.concatenate([[0], numbers]).astype(np.int32)
+        """``category_numbers`` of the catalogue."""
+        return category_numbers(self.categories)
 
     def of_categories(self, names: Sequence[str]) -> np.ndarray:
         """Which items are of some categories: bool [items + 1].
@@ -107,3 +102,16 @@ class Rows:
             ]
             cosines[name] = np.concatenate(parts)
         return cosines
+
+
+def category_numbers(categories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Names of the categories, and each item's number among them.
+
+    Args:
+        categories: str object [items + 1], "" where an item has none; row 0 is no item.
+
+    Returns:
+        str [categories], sorted, "" among them where an item has none; int32 [items + 1].
+    """
+    names, numbers = np.unique(categories[1:].astype(str), return_inverse=True)
+    return names, np.concatenate([[0], numbers]).astype(np.int32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,27 @@ class Vectors:
                 f"evaluate.features: semantic_id needs semantic ids, the embedding {self.name} "
                 "has none; set embed.semantic_levels to 2 or 3"
             )
+
+    def arguments(self, parts: Sequence[str], with_cosines: bool) -> dict[str, Any]:
+        """Arguments of ``VisualFeatures`` for the features ``parts``.
+
+        Args:
+            parts: single features.
+            with_cosines: whether cosines are given along with the rows, so that ``vector`` alone
+                needs the vectors.
+        """
+        readers = {"vector"} if with_cosines else {"vector", "sim_score", "sim_tier"}
+        codes = self.semantic_ids if "semantic_id" in parts else None
+        return {
+            "vector_dim": self.vectors.shape[1] if readers & set(parts) else 0,
+            "clusters": self.cluster_count if "cluster_id" in parts else 0,
+            "semantic": (0, 0) if codes is None else (codes.shape[1], self.semantic_codes),
+        }
+
+    @property
+    def tables(self) -> dict[str, np.ndarray | None]:
+        """Arguments of ``VisualFeatures.set_tables``."""
+        return {name: getattr(self, name) for name in ("vectors", "clusters", "semantic_ids")}
 
     def without(self, items: np.ndarray) -> Vectors:
         """The embedding of a catalogue in which some items have no picture: bool [items + 1]."""

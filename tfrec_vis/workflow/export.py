@@ -10,12 +10,11 @@ import numpy as np
 from tfrec_vis.data import read_impressions, read_items, read_manifest
 from tfrec_vis.data.items import read_pictures
 from tfrec_vis.embeddings import Embeddings
-from tfrec_vis.evaluation.cells import read_weights, visual_arguments
+from tfrec_vis.evaluation.cells import read_weights
 from tfrec_vis.evaluation.rows import category_numbers
 from tfrec_vis.pretraining import load
 from tfrec_vis.ranking import Ranker, RankerTables, parse_features
 from tfrec_vis.serving import export_encoder, export_ranker, publish, write_warmup
-
 from tfrec_vis.workflow.evaluated import read_vectors
 
 _WARM_UP_ROWS = 16
@@ -53,9 +52,12 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
     )
     vectors = read_vectors(work / "embeddings" / method, prepared, "courier")
     vectors = vectors.without(np.isin(catalogue.category.astype(str), settings["images_off"]))
-    ranker = visual_ranker(
-        tables, vectors, primary["feature"], primary["ranker"], catalogue.category, settings["gates"]
-    )
+    parts = parse_features(primary["feature"])
+    names, numbers = category_numbers(catalogue.category)
+    visual = vectors.arguments(parts, with_cosines=False)
+    visual["categories"] = len(names) if settings["gates"] else 0
+    ranker = Ranker(tables, primary["feature"], ranker=primary["ranker"], visual=visual)
+    ranker.visual.set_tables(**vectors.tables, categories=numbers)
     ranker.set_learned(read_weights(evaluation / "runs" / primary["run"]))
     rows = read_impressions(prepared, "test", tables.history)
     rows = rows.take(np.arange(min(_WARM_UP_ROWS, len(rows))))
