@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from metric_cases import Case, cases, drawn, has_both
 from sklearn.metrics import roc_auc_score
 
 from tfrec_vis.metrics import auc
@@ -25,6 +28,34 @@ def test_weights_equal_scikit_learn() -> None:
     weights = rng.random(2_000) * (rng.random(2_000) < 0.8)
     expected = roc_auc_score(labels, scores, sample_weight=weights)
     assert auc(labels, scores, weights) == pytest.approx(expected, abs=1e-12)
+
+
+@drawn
+@given(cases())
+def test_equals_scikit_learn_on_any_rows(case: Case) -> None:
+    value = auc(case.labels, case.scores)
+    if has_both(case.labels):
+        assert value == pytest.approx(roc_auc_score(case.labels, case.scores), abs=1e-12)
+    else:
+        assert math.isnan(value)
+
+
+@drawn
+@given(cases())
+def test_weights_equal_scikit_learn_and_fractions(case: Case) -> None:
+    labels, scores, _, weights, _ = case
+    value = auc(labels, scores, weights)
+    if not (weights[labels == 1].sum() and weights[labels == 0].sum()):
+        assert math.isnan(value)
+        return
+    expected = roc_auc_score(labels, scores, sample_weight=weights)
+    assert value == pytest.approx(expected, abs=1e-12)
+    w = [Fraction(x) for x in weights.tolist()]
+    pairs = [(i, j) for i in np.flatnonzero(labels == 1) for j in np.flatnonzero(labels == 0)]
+    beaten = sum(w[i] * w[j] for i, j in pairs if scores[i] > scores[j])
+    tied = sum(w[i] * w[j] for i, j in pairs if scores[i] == scores[j])
+    exact = (beaten + tied / 2) / sum(w[i] * w[j] for i, j in pairs)
+    assert value == pytest.approx(float(exact), abs=1e-12)
 
 
 def test_is_exact_for_large_samples() -> None:

@@ -21,11 +21,12 @@ def sample(rows: int, users: int, seeds: int, gain: float, seed: int = 0, levels
     return labels, user, np.round(a * levels) / levels, np.round(b * levels) / levels
 
 
-def by_loop(labels, users, a, b, replicates: int, seed: int):
+def by_loop(labels, users, a, b, replicates: int, seed: int, groups=None):
     """Resample the rows of whole users and call scikit-learn, replicate by replicate."""
     names = np.unique(users)
+    groups = np.arange(len(a)) if groups is None else groups
     differences = []
-    for user_counts, seed_counts in draws(len(names), len(a), replicates, seed):
+    for user_counts, seed_counts in draws(len(names), groups, replicates, seed):
         for drawn_users, drawn_seeds in zip(user_counts, seed_counts, strict=True):
             rows = np.concatenate(
                 [
@@ -65,19 +66,64 @@ def test_equals_resampling_by_loop(rows: int, users: int, levels: float) -> None
     assert result["test"] == "paired bootstrap over users and seeds, 60 replicates"
 
 
+def test_groups_of_runs_equal_resampling_by_loop() -> None:
+    labels, user, a, b = sample(200, 12, 5, 0.5)
+    groups = [0, 1, 0, 1, 1]
+    named = ["second", "first", "second", "first", "first"]  # sorted: first is 0
+    result = paired_bootstrap(labels, user, a, b, replicates=60, seed=5, run_groups=named)
+    expected = by_loop(labels, user, a, b, 60, 5, 1 - np.array(groups))
+    observed = np.mean(
+        [roc_auc_score(labels, x) - roc_auc_score(labels, y) for x, y in zip(a, b, strict=True)]
+    )
+    extreme = np.sum(np.abs(expected - observed) >= abs(observed))
+    assert result["difference"] == pytest.approx(observed, abs=1e-12)
+    assert result["ci95"] == pytest.approx(np.quantile(expected, [0.025, 0.975]), abs=1e-9)
+    assert result["p_value"] == (extreme + 1) / (len(expected) + 1)
+    assert result["test"] == "paired bootstrap over users and groups of seeds, 60 replicates"
+
+
+def test_groups_are_drawn_first_and_runs_within_them() -> None:
+    groups = np.array([0, 0, 1, 2, 2, 2])
+    counts = np.concatenate([seeds for _, seeds in draws(3, groups, 40_000, 1)])
+    drawn = np.stack([counts[:, groups == g].sum(1) / (groups == g).sum() for g in range(3)], 1)
+    np.testing.assert_array_equal(drawn, np.rint(drawn))  # whole groups
+    np.testing.assert_array_equal(drawn.sum(1), 3)
+    # Three draws of three groups: variance 3 (1/3) (2/3), mean 1.
+    np.testing.assert_allclose(drawn.mean(0), 1, atol=0.02)
+    np.testing.assert_allclose(drawn.var(0), 2 / 3, atol=0.03)
+    once = counts[drawn[:, 2] == 1][:, groups == 2]  # three draws of three runs
+    np.testing.assert_allclose(once.mean(0), 1, atol=0.03)
+    np.testing.assert_allclose(once.var(0), 2 / 3, atol=0.03)
+
+
+def test_one_run_a_group_is_no_grouping_and_shared_luck_widens_the_interval() -> None:
+    labels, user, a, b = sample(3_000, 60, 6, 0.2)
+    rng = np.random.default_rng(9)
+    luck = np.repeat(rng.normal(0, 0.3, 2), 3)  # of two pre-trainings, in three runs each
+    a = a + luck[:, None] * labels
+
+    def width(run_groups) -> float:
+        low, high = paired_bootstrap(labels, user, a, b, 2_000, run_groups=run_groups)["ci95"]
+        return high - low
+
+    assert width([4, 5, 6, 7, 8, 9]) == width(None)
+    assert width([0, 0, 0, 1, 1, 1]) > 1.2 * width(None)
+
+
 @pytest.mark.parametrize("levels", [3, 1e9])
 def test_both_ways_of_counting_agree(levels: float) -> None:
     labels, user, a, b = sample(2_000, 150, 2, 0.3, levels=levels)
     runs = [
         (sort_rows(labels, user, x), sort_rows(labels, user, y)) for x, y in zip(a, b, strict=True)
     ]
-    counts = next(draws(150, 2, 30, 0))[0]
+    counts = next(draws(150, np.arange(2), 30, 0))[0]
     np.testing.assert_allclose(by_matrix(runs, 150)(counts), by_rows(runs)(counts), atol=1e-6)
 
 
 def test_draws_are_the_same_however_they_are_chunked() -> None:
-    users, seeds = zip(*draws(3_000, 4, 1_500, 7), strict=True)
-    few = next(draws(3_000, 4, 20, 7))
+    groups = np.array([0, 1, 1, 0])
+    users, seeds = zip(*draws(3_000, groups, 1_500, 7), strict=True)
+    few = next(draws(3_000, groups, 20, 7))
     assert len(users) > 1 and len(np.concatenate(users)) == 1_500
     np.testing.assert_array_equal(np.concatenate(users)[:20], few[0])
     np.testing.assert_array_equal(np.concatenate(seeds)[:20], few[1])
@@ -133,5 +179,7 @@ def test_bad_input_is_refused() -> None:
         paired_bootstrap([0, 1], [1, 2], [[0, 1]], [[0, 1], [1, 0]])
     with pytest.raises(ValueError, match=r"\[seeds, 2\]"):
         paired_bootstrap([0, 1], [1, 2], [0, 1], [0, 1])
+    with pytest.raises(ValueError, match=r"run_groups of shape \(1,\)"):
+        paired_bootstrap([0, 1], [1, 2], [[0, 1]], [[0, 1]], run_groups=[0, 1])
     with pytest.raises(ValueError, match="replicate"):
         paired_bootstrap([0, 1], [1, 2], [[0, 1]], [[0, 1]], replicates=0)

@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from metric_cases import Case, cases, drawn
 from sklearn.metrics import ndcg_score
 
 from tfrec_vis.metrics import ndcg
@@ -24,6 +27,20 @@ def test_equals_scikit_learn_per_group(levels: int, k: int) -> None:
         elif labels[rows].any():
             values.append(1.0)
     assert ndcg(labels, scores, groups, k) == pytest.approx(np.mean(values), abs=1e-12)
+
+
+@drawn
+@given(cases(), st.integers(1, 12))
+def test_equals_scikit_learn_on_any_rows(case: Case, k: int) -> None:
+    labels, scores, _, _, groups = case
+    values = []
+    for group in set(groups.tolist()):
+        inside = groups == group
+        if labels[inside].any():
+            one = inside.sum() == 1  # which scikit-learn refuses
+            values.append(1.0 if one else ndcg_score([labels[inside]], [scores[inside]], k=k))
+    expected = np.mean(values) if values else math.nan
+    assert ndcg(labels, scores, groups, k) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_by_hand() -> None:

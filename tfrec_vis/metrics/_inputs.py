@@ -28,6 +28,14 @@ def as_scores(scores: ArrayLike, rows: int, name: str = "scores") -> NDArray[np.
     return array
 
 
+def as_weights(weights: ArrayLike, rows: int) -> NDArray[np.float64]:
+    """Return non-negative weights of shape [rows] as float64; anything else is a ValueError."""
+    array = as_scores(weights, rows, "weights")
+    if (array < 0).any():
+        raise ValueError("expected non-negative weights")
+    return array
+
+
 def group_codes(groups: ArrayLike, rows: int) -> tuple[NDArray[np.int64], int]:
     """Number the groups 0..g-1.
 

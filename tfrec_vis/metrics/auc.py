@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tfrec_vis.metrics._inputs import as_labels, as_scores, block_starts
+from tfrec_vis.metrics._inputs import as_labels, as_scores, as_weights, block_starts
 
 
 def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
@@ -37,9 +37,7 @@ def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) 
     positive: NDArray = y
     negative: NDArray = 1 - y
     if weights is not None:
-        w = as_scores(weights, len(y), "weights")
-        if (w < 0).any():
-            raise ValueError("expected non-negative weights")
+        w = as_weights(weights, len(y))
         positive, negative = w * positive, w * negative
     total = float(positive.sum()) * float(negative.sum())
     if total == 0:

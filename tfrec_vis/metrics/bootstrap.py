@@ -40,6 +40,7 @@ def paired_bootstrap(
     scores_b: ArrayLike,
     replicates: int = 10_000,
     seed: int = 0,
+    run_groups: ArrayLike | None = None,
 ) -> Comparison:
     """Compare two models on the same rows by a paired bootstrap over users and seeds.
 
@@ -53,6 +54,12 @@ def paired_bootstrap(
     Replicates without a clicked or an un-clicked row have no AUC: they are dropped, and B
     counts the others. With one seed, the interval holds the users' variation alone.
 
+    Runs that share something drawn at random, such as rankers on one pre-trained encoder, are not
+    independent. Their common group is given in ``run_groups``: each replicate then draws as many
+    groups as there are, with replacement, and from each group drawn as many runs as it has, with
+    replacement; d* is the mean over the runs drawn. (Of G groups the draws show (G - 1) / G of the
+    variance that new groups would: with two, half of it.)
+
     With few users for the rows, the concordant pairs of every two users are counted once a seed
     (D[u, v]: positives of u against negatives of v, ties half, a minus b), and replicates with
     user counts w are w^T D w / (w.positives w.negatives), one matrix product for all. With many
@@ -65,6 +72,8 @@ def paired_bootstrap(
         scores_b: [seeds, n], scores of model b, trained with the same seeds.
         replicates: how many samples to draw.
         seed: of the random draws; the same seed gives the same result.
+        run_groups: [seeds], the group of each run (its pre-training seed, say), ids of any dtype;
+            every run is its own when left out.
 
     Returns:
         {"difference", "ci95": [low, high], "p_value", "test"}; numbers are NaN where undefined
@@ -86,7 +95,9 @@ def paired_bootstrap(
     codes = (np.cumsum(present) - 1)[codes]
     user_count, seed_count = int(present.sum()), len(a)
 
-    test = f"paired bootstrap over users and seeds, {replicates:,} replicates"
+    groups = np.arange(seed_count) if run_groups is None else _as_groups(run_groups, seed_count)
+    over = "seeds" if run_groups is None else "groups of seeds"
+    test = f"paired bootstrap over users and {over}, {replicates:,} replicates"
     undefined = float("nan")
     result: Comparison = {
         "difference": undefined,
@@ -108,9 +119,9 @@ def paired_bootstrap(
     if user_count < 2:
         return result
     drawn = []
-    for user_draws, seed_draws in draws(user_count, seed_count, replicates, seed):
+    for user_draws, seed_draws in draws(user_count, groups, replicates, seed):
         pairs = (user_draws @ positives) * (user_draws @ negatives)
-        concordant = np.sum(pairs_of(user_draws) * seed_draws.T, axis=0) / seed_count
+        concordant = np.sum(pairs_of(user_draws) * seed_draws.T, axis=0) / seed_draws.sum(axis=1)
         drawn.append(concordant[pairs > 0] / pairs[pairs > 0])
     sample = np.concatenate(drawn)
     if len(sample):
@@ -120,24 +131,35 @@ def paired_bootstrap(
     return result
 
 
-def draws(users: int, seeds: int, replicates: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+def draws(
+    users: int, groups: NDArray[np.int64], replicates: int, seed: int
+) -> Iterator[tuple[Floats, Floats]]:
     """Yield how often each user and each seed is drawn, a chunk of replicates at a time.
 
     Args:
         users: how many users there are, and are drawn with replacement in each replicate.
-        seeds: the same for seeds.
+        groups: [seeds], the group of each seed, 0..g-1: g groups are drawn with replacement, and
+            for each as many of its seeds as it has.
         replicates: how many replicates, over all chunks.
         seed: of the random numbers; chunking does not change them.
 
     Yields:
         user counts [chunk, users] and seed counts [chunk, seeds], float64; rows sum to users
-        and to seeds.
+        and, with groups of one size, to seeds.
     """
-    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2)]
+    sizes = np.bincount(groups)
+    streams = np.random.SeedSequence(seed).spawn(2 + len(sizes))
+    of_users, of_groups, *within = [np.random.default_rng(stream) for stream in streams]
     chunk = int(np.clip(4_000_000 // users, 1, 1_000))
     for start in range(0, replicates, chunk):
-        size = min(chunk, replicates - start)
-        yield _counts(streams[0], users, size), _counts(streams[1], seeds, size)
+        count = min(chunk, replicates - start)
+        drawn = _counts(of_groups, len(sizes), count).astype(np.int64)
+        seeds = np.zeros((count, len(groups)))
+        for group, (size, stream) in enumerate(zip(sizes, within, strict=True)):
+            seeds[:, groups == group] = stream.multinomial(
+                drawn[:, group] * size, np.full(size, 1 / size)
+            )
+        yield _counts(of_users, users, count), seeds
 
 
 def _counts(stream: np.random.Generator, kinds: int, size: int) -> Floats:
@@ -150,6 +172,13 @@ def _as_runs(scores: ArrayLike, rows: int, name: str) -> list[Floats]:
     if array.ndim != 2 or not len(array):
         raise ValueError(f"expected {name} of shape [seeds, {rows}], got shape {array.shape}")
     return [as_scores(run, rows, name) for run in array]
+
+
+def _as_groups(run_groups: ArrayLike, runs: int) -> NDArray[np.int64]:
+    array = np.asarray(run_groups)
+    if array.shape != (runs,):
+        raise ValueError(f"expected run_groups of shape ({runs},) as the seeds, got {array.shape}")
+    return np.unique(array, return_inverse=True)[1]
 
 
 def sort_rows(labels: NDArray[np.int64], codes: NDArray[np.int64], scores: Floats) -> SortedRows:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tfrec_vis.metrics._inputs import as_labels, as_scores, block_starts, dense_ranks, group_codes
+
+
+class LeftOut(TypedDict):
+    """What ``gauc`` leaves out."""
+
+    groups: int
+    rows: int
 
 
 def gauc(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike) -> float:
@@ -13,7 +22,8 @@ def gauc(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike) -> float:
 
         GAUC = sum_g n_g AUC_g / sum_g n_g        over groups g with both classes
 
-    Groups of one class have no AUC and are left out, of the weights too.
+    Groups of one class have no AUC and are left out, of the weights too (``gauc_left_out`` counts
+    them).
 
     Args:
         labels: [n], 0 or 1.
@@ -52,6 +62,31 @@ def gauc(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike) -> float:
         return float("nan")
     area = twice_concordant[both] / (2 * positives[both] * negatives[both])
     return float(np.average(area, weights=(positives + negatives)[both]))
+
+
+def gauc_left_out(labels: ArrayLike, groups: ArrayLike) -> LeftOut:
+    """Count the groups that have no AUC, being of one class, and their rows.
+
+    Args:
+        labels: [n], 0 or 1.
+        groups: [n], group ids of any dtype.
+
+    Returns:
+        {"groups", "rows"}: how many ``gauc`` leaves out.
+
+    Raises:
+        ValueError: on shapes that differ, or labels other than 0 and 1.
+
+    Example:
+        >>> gauc_left_out([1, 0, 0, 0, 1], ["a", "a", "b", "b", "c"])
+        {'groups': 2, 'rows': 3}
+    """
+    y = as_labels(labels)
+    codes, count = group_codes(groups, len(y))
+    rows = np.bincount(codes, minlength=count)
+    clicked = np.bincount(codes, weights=y, minlength=count)
+    out = (rows > 0) & ((clicked == 0) | (clicked == rows))
+    return {"groups": int(out.sum()), "rows": int(rows[out].sum())}
 
 
 def _sums(group: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
