@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,11 +34,11 @@ def impressions(item: np.ndarray, time: np.ndarray, clicked: np.ndarray, early: 
 
 
 def rows_with_unclicked_from(first_day: int, last_day: int, shown: bool = False) -> Rows:
-    """Clicks of short-lived items; beside each an item of another click of those days around it."""
+    """Clicks on rarely clicked items; beside each an item of another click of those days around it."""
     random = np.random.default_rng(0)
-    birth = START + random.integers(0, 95 * DAY, ITEMS)
+    birth = START + random.integers(-40 * DAY, 95 * DAY, ITEMS)
     item = random.choice(np.arange(1, ITEMS + 1), CLICKS, p=random.dirichlet(np.ones(ITEMS)))
-    time = birth[item - 1] + random.exponential(5 * DAY, CLICKS).astype(np.int64)
+    time = birth[item - 1] + random.exponential(30 * DAY, CLICKS).astype(np.int64)
     cut, end = START + 70 * DAY, START + 92 * DAY
     order = np.argsort(time, kind="stable")
     item, time = item[order], time[order]
@@ -76,24 +77,27 @@ def rows_with_unclicked_from(first_day: int, last_day: int, shown: bool = False)
     return Rows(split, tables, index.astype(str), np.full(ITEMS + 1, "", object))
 
 
-def test_shows_the_artefact_of_drawing_from_past_clicks_and_its_absence() -> None:
+@pytest.fixture(scope="module")
+def past() -> dict[str, Any]:
+    return popularity_only(rows_with_unclicked_from(-3, 0), EvaluateSettings())
+
+
+def test_shows_the_artefact_of_drawing_from_past_clicks_and_its_absence(past) -> None:
     """DESIGN 3.2: the target's own click is hidden, that of an item drawn from the past is not."""
-    past = popularity_only(rows_with_unclicked_from(-3, 0), EvaluateSettings())
     around = popularity_only(rows_with_unclicked_from(-3, 3), EvaluateSettings())
     later = popularity_only(rows_with_unclicked_from(0, 3), EvaluateSettings())
-    assert past["auc"] > 0.75 and around["auc"] > later["auc"] + 0.03
+    assert past["auc"] > 0.85 and around["auc"] > 0.65
     assert later["auc"] < 0.55
     assert past["features"] == later["features"] and len(later["features"]) == 6
 
 
-def test_labels_of_the_test_rows_are_only_judged_by() -> None:
+def test_labels_of_the_test_rows_are_only_judged_by(past) -> None:
     rows = rows_with_unclicked_from(-3, 0)
     test = rows.split["test"]
     turned = {**rows.split, "test": replace(test, clicked=1 - test.clicked)}
-    one = popularity_only(rows, EvaluateSettings())
     other = popularity_only(replace(rows, split=turned), EvaluateSettings())
-    assert other["auc"] == pytest.approx(1 - one["auc"], abs=1e-12)
-    assert other["auc_item_new"] == pytest.approx(1 - one["auc_item_new"], abs=1e-12)
+    assert other["auc"] == pytest.approx(1 - past["auc"], abs=1e-12)
+    assert other["auc_item_new"] == pytest.approx(1 - past["auc_item_new"], abs=1e-12)
 
 
 def test_rows_of_pretraining_can_be_left_out() -> None:
