@@ -66,8 +66,11 @@ class ClusterIdFeature(keras.layers.Layer):
         mask = tf.cast(history_mask, tf.bool) & (history >= 0)
         embedded = self._embed(target)
         interest = self.attention(embedded, self._embed(history), mask)
-        same = tf.reduce_sum(tf.cast(mask & (history == target[:, tf.newaxis]), tf.float32), axis=1)
-        share = tf.math.divide_no_nan(same, tf.reduce_sum(tf.cast(mask, tf.float32), axis=1))
+        same = mask & (history == target[:, tf.newaxis])
+        share = tf.math.divide_no_nan(
+            tf.math.count_nonzero(same, axis=1, dtype=tf.float64),
+            tf.math.count_nonzero(mask, axis=1, dtype=tf.float64),
+        )
         share = tf.cast(share, embedded.dtype)
         return tf.concat([embedded, interest, share[:, tf.newaxis]], axis=1)
 

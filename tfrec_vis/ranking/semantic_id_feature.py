@@ -74,8 +74,10 @@ class SemanticIdFeature(keras.layers.Layer):
         interest = self.attention(embedded, self._embed(history), mask)
         differing = tf.cast(history != target[:, tf.newaxis], tf.int32)
         same = (tf.cumsum(differing, axis=-1) == 0) & mask[..., tf.newaxis]  # [n, clicks, levels]
-        clicks = tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True)
-        share = tf.math.divide_no_nan(tf.reduce_sum(tf.cast(same, tf.float32), axis=1), clicks)
+        share = tf.math.divide_no_nan(
+            tf.math.count_nonzero(same, axis=1, dtype=tf.float64),
+            tf.math.count_nonzero(mask, axis=1, keepdims=True, dtype=tf.float64),
+        )
         return tf.concat([embedded, interest, tf.cast(share, embedded.dtype)], axis=1)
 
     def _embed(self, codes: tf.Tensor) -> tf.Tensor:

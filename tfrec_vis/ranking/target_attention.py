@@ -38,9 +38,12 @@ class TargetAttention(keras.layers.Layer):
         """Creates the network for targets [n, d]."""
         width = 4 * target_shape[-1]
         self.network = []
-        for units, activation in [*((u, "relu") for u in self.units), (1, None)]:
+        for i, units in enumerate([*self.units, 1]):
             layer = keras.layers.Dense(
-                units, activation=activation, name=f"score_{width}", dtype=self.dtype_policy
+                units,
+                activation="relu" if i < len(self.units) else None,
+                name=f"score_{i}",
+                dtype=self.dtype_policy,
             )
             with tf.name_scope(layer.name):
                 layer.build(tf.TensorShape([None, None, width]))

@@ -68,7 +68,7 @@ class VisualFeatures(keras.layers.Layer):
     ) -> None:
         # Given cosines are not cast to half precision: it would move them to another bin.
         super().__init__(autocast=False, **kwargs)
-        self.features = parse_features("+".join(features))
+        self.features = parse_features("+".join(features) or "none")
         if not self.features:
             raise ValueError("expected at least one visual feature, got none")
         if "vector" in self.features and not vector_dim:
