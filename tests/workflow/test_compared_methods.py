@@ -102,6 +102,15 @@ def test_a_further_training_has_its_seed(
     }
 
 
+def test_semantic_ids_are_asked_for_before_anything_runs(
+    simulated_shop: Path, tmp_path: Path
+) -> None:
+    shop, feature = simulated_shop / "recipe.yaml", "evaluate.features=[vector, vector+semantic_id]"
+    with pytest.raises(InputError, match="semantic_id needs semantic ids; set embed.semantic_lev"):
+        build_stages(load_recipe(shop, [feature]), tmp_path)
+    build_stages(load_recipe(shop, [feature, "embed.semantic_levels=2"]), tmp_path)
+
+
 def test_a_name_of_a_further_training_is_taken(simulated_shop: Path, tmp_path: Path) -> None:
     external = "embed.external={courier-seed1: log.csv}"
     asked = load_recipe(simulated_shop / "recipe.yaml", [SEEDS, *SIMCLR, external])

@@ -75,12 +75,7 @@ class Rows:
         Raises:
             InputError: a category that no item has.
         """
-        known = [str(name) for name in self.category_numbers[0] if name]
-        for name in names:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known[:20])}"
-                raise InputError(f"evaluate.images_off: no item is of category {name!r}; {hint}")
+        check_categories(names, self.categories)
         return np.isin(self.categories.astype(str), list(names))
 
     def cosines(self, vectors: np.ndarray) -> dict[str, np.ndarray]:
@@ -102,6 +97,18 @@ class Rows:
             ]
             cosines[name] = np.concatenate(parts)
         return cosines
+
+
+def check_categories(names: Sequence[str], categories: np.ndarray) -> None:
+    """Raises InputError where ``evaluate.images_off`` names a category that no item has."""
+    known = sorted(set(categories.astype(str)) - {""})
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"did you mean {near[0]}?" if near else f"known: {', '.join(known[:20]) or 'none'}"
+            )
+            raise InputError(f"evaluate.images_off: no item is of category {name!r}; {hint}")
 
 
 def category_numbers(categories: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from tfrec_vis.data import read_items
 from tfrec_vis.embeddings import Embeddings
+from tfrec_vis.errors import InputError
 from tfrec_vis.evaluation import Vectors, run_experiment
 from tfrec_vis.pretraining import ABLATIONS, UNTRAINED, PretrainSettings
+from tfrec_vis.ranking import parse_features
 from tfrec_vis.recipes import Recipe
 
 
@@ -26,6 +28,16 @@ def trainings(run: PretrainSettings) -> dict[str, tuple[str, int]]:
         if name not in UNTRAINED
         for repeat in range(run.seeds.get(name, 1))
     }
+
+
+def check_semantic_ids(recipe: Recipe) -> None:
+    """Raises InputError where a feature needs semantic ids and ``embed`` makes none."""
+    for feature in recipe.evaluate.features:
+        if "semantic_id" in parse_features(feature) and not recipe.embed.semantic_levels:
+            raise InputError(
+                f"evaluate.features: {feature} needs semantic ids; set embed.semantic_levels to 2 "
+                "or 3"
+            )
 
 
 def read_vectors(

@@ -32,7 +32,7 @@ from tfrec_vis.pretraining import (
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.sources.files import identity
 from tfrec_vis.workflow.encoded import Encoded, print_summary
-from tfrec_vis.workflow.evaluated import evaluate, read_vectors, trainings
+from tfrec_vis.workflow.evaluated import check_semantic_ids, evaluate, read_vectors, trainings
 from tfrec_vis.workflow.export import export_models
 from tfrec_vis.workflow.keep_appended import keep_appended
 from tfrec_vis.workflow.stage import Stage
@@ -48,6 +48,7 @@ def build_stages(
     options = preparation or PrepareOptions()
     source = sources.create(recipe.source, str(recipe.folder))
     check_truth(recipe.evaluate)
+    check_semantic_ids(recipe)
     prepared = Stage(
         "prepare",
         work / "prepared",
