@@ -110,7 +110,8 @@ class CellRunner:
         key = (name, feature, ranker, protocol, role)
         if key in self._done:
             return self._done[key]
-        kinds = [_Kind(e, feature, ranker, protocol) for e in embeddings or [None]]
+        each: Sequence[Vectors | None] = embeddings or [None]
+        kinds = [_Kind(embedding, feature, ranker, protocol) for embedding in each]
         train_on = self._train_on(kinds[0])
         paths = [
             self._trained(kind, train_on, seed)

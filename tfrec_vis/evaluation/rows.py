@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Rows:
     tables: RankerTables
     item_ids: np.ndarray
     categories: np.ndarray
-    features: dict[str, np.ndarray]
+    features: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def read(cls, prepared: str | Path, history: int, min_count: int) -> Rows:

@@ -57,6 +57,7 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
     visual = vectors.arguments(parts, with_cosines=False)
     visual["categories"] = len(names) if settings["gates"] else 0
     ranker = Ranker(tables, primary["feature"], ranker=primary["ranker"], visual=visual)
+    assert ranker.visual is not None
     ranker.visual.set_tables(**vectors.tables, categories=numbers)
     ranker.set_learned(read_weights(evaluation / "runs" / primary["run"]))
     rows = read_impressions(prepared, "test", tables.history)
