@@ -169,10 +169,11 @@ class VisualFeatures(keras.layers.Layer):
                 )
             self.tables[name].assign(values)
         if vectors is not None and "pictured" in self.tables:
+            vectors = np.asarray(vectors)
             if "vectors" in self.tables:
-                vectors = self._checked("vectors", vectors, self.tables["vectors"].shape)
+                self._checked("vectors", vectors, self.tables["vectors"].shape)
                 self.tables["vectors"].assign(vectors)
-            pictured = np.any(np.asarray(vectors) != 0, axis=1)
+            pictured = vectors.any(axis=1)
             self.tables["pictured"].assign(
                 self._checked("vectors", pictured, self.tables["pictured"].shape).astype(np.int64)
             )
