@@ -3,7 +3,7 @@
 from tfrec_vis.ranking.cluster_id_feature import ClusterIdFeature
 from tfrec_vis.ranking.features import FEATURES, parse_features
 from tfrec_vis.ranking.item_statistics import ItemStatistics
-from tfrec_vis.ranking.model import Ranker
+from tfrec_vis.ranking.model import RANKERS, Ranker
 from tfrec_vis.ranking.semantic_id_feature import SemanticIdFeature
 from tfrec_vis.ranking.sim_score import SimScore
 from tfrec_vis.ranking.sim_tier import SimTier
@@ -17,6 +17,7 @@ from tfrec_vis.ranking.visual_gate import VisualGate
 
 __all__ = [
     "FEATURES",
+    "RANKERS",
     "ClusterIdFeature",
     "ItemStatistics",
     "ProjectedVector",

@@ -62,9 +62,15 @@ class TargetAttention(keras.layers.Layer):
         Returns:
             [n, d]
         """
-        query = tf.broadcast_to(target[:, tf.newaxis], tf.shape(history))
-        scores = tf.concat([query, history, query - history, query * history], axis=-1)
-        for layer in self.network:
+        # W [q ; k ; q - k ; q * k] without the four copies of every click.
+        first, *rest = self.network
+        kernel = tf.cast(first.kernel, history.dtype)
+        of_target, of_click, of_difference, of_product = tf.split(kernel, 4)
+        scores = tf.tensordot(history, of_click - of_difference, 1)
+        scores += tf.tensordot(target[:, tf.newaxis] * history, of_product, 1)
+        at_target = tf.matmul(target, of_target + of_difference) + tf.cast(first.bias, kernel.dtype)
+        scores = first.activation(scores + at_target[:, tf.newaxis])
+        for layer in rest:
             scores = layer(scores)
         scores = tf.where(history_mask, scores[..., 0], scores.dtype.min)
         weights = tf.nn.softmax(scores) * tf.cast(history_mask, scores.dtype)
