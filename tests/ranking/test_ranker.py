@@ -23,7 +23,9 @@ EVERYTHING = "+".join(FEATURES[1:])
 CASES = [("din", feature) for feature in FEATURES] + [(r, EVERYTHING) for r in RANKERS]
 
 
-@pytest.mark.parametrize(("kind", "feature"), [("din", "none"), *((r, EVERYTHING) for r in RANKERS)])
+@pytest.mark.parametrize(
+    ("kind", "feature"), [("din", "none"), *((r, EVERYTHING) for r in RANKERS)]
+)
 def test_a_step_of_training_moves_every_weight(kind: str, feature: str) -> None:
     model = moved(toy_ranker(feature, kind))
     assert isinstance(model, tfrs.models.Model)

@@ -46,9 +46,7 @@ def test_the_first_logits_are_those_without_images(
 
 
 @pytest.mark.parametrize(("kind", "feature"), CASES)
-def test_training_brings_the_images_in(
-    plain: dict[str, Ranker], kind: str, feature: str
-) -> None:
+def test_training_brings_the_images_in(plain: dict[str, Ranker], kind: str, feature: str) -> None:
     inputs = toy_inputs(64)
     model = started(plain, kind, feature, categories=3)
     initial = {v.ref(): v.numpy() for v in model.visual.trainable_variables}
@@ -64,7 +62,9 @@ def test_training_brings_the_images_in(
     wider = {n: v[len(known[n]) :] for n, v in model.learned().items() if n in known}
     wider = {n: v for n, v in wider.items() if v.size}
     assert wider and all((values != 0).any() for values in wider.values())
-    still = [v.name for v in model.visual.trainable_variables if (v == initial[v.ref()]).numpy().all()]
+    still = [
+        v.name for v in model.visual.trainable_variables if (v == initial[v.ref()]).numpy().all()
+    ]
     assert all("score" in name and "bias" in name for name in still), still  # under a softmax
     other = toy_ranker(feature, kind)
     other.visual.set_tables(vectors=np.zeros([21, 6]), clusters=np.full(21, -1))
@@ -119,7 +119,11 @@ def test_grown_against_products() -> None:
 
 @pytest.mark.parametrize(
     ("value", "fresh"),
-    [(np.ones([3, 2]), np.ones([2, 2])), (np.ones(3), np.ones([3, 3])), (np.ones([1, 1, 2]), np.ones([2, 1, 2]))],
+    [
+        (np.ones([3, 2]), np.ones([2, 2])),
+        (np.ones(3), np.ones([3, 3])),
+        (np.ones([1, 1, 2]), np.ones([2, 1, 2])),
+    ],
 )
 def test_grown_refuses_what_does_not_fit(value: np.ndarray, fresh: np.ndarray) -> None:
     with pytest.raises(ValueError, match="bias: expected a weight of shape"):

@@ -183,8 +183,7 @@ class Ranker(tfrs.models.Model):
         variables = self._learned_variables()
         if odd := sorted(set(values) - set(variables)):
             raise ValueError(
-                "expected the weights of the same ranker without images; unknown: "
-                f"{', '.join(odd)}"
+                f"expected the weights of the same ranker without images; unknown: {', '.join(odd)}"
             )
         for name, value in values.items():
             variables[name].assign(grown(value, variables[name].numpy(), name))
