@@ -76,7 +76,7 @@ def script_folder(
     tables = RankerTables.build(prepared_shop, history=10, min_count=1)
 
     def write(out: Path) -> None:
-        export_ranker(Ranker(tables), tables, None, out)
+        export_ranker(Ranker(tables), tables, out)
 
     publish(write, folder / "saved_models", "ranker")
     return folder
