@@ -34,7 +34,7 @@ def impressions(item: np.ndarray, time: np.ndarray, clicked: np.ndarray, early: 
 
 
 def rows_with_unclicked_from(first_day: int, last_day: int, shown: bool = False) -> Rows:
-    """Clicks on rarely clicked items; beside each an item of another click of those days around it."""
+    """Clicks on rare items; beside each, the item of another click of the given days from it."""
     random = np.random.default_rng(0)
     birth = START + random.integers(-40 * DAY, 95 * DAY, ITEMS)
     item = random.choice(np.arange(1, ITEMS + 1), CLICKS, p=random.dirichlet(np.ones(ITEMS)))

@@ -1,0 +1,108 @@
+"""What the ranker may know of a row, by plain loops over the raw log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from tfrec_vis.evaluation import item_statistics
+from tfrec_vis.evaluation.rows import Rows
+
+DAY = 86_400
+Event = tuple[str, str, int, str]
+"""(user_id, item_id, timestamp, page_id)"""
+
+
+class RawLog:
+    """The log as the shop wrote it, copies merged; clicked and un-clicked at once is clicked.
+
+    Args:
+        rows: (user_id, item_id, timestamp, page_id, clicked).
+        labels: whether un-clicked rows are of the log; otherwise they are sampled ones.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str, str, int, str, int]], labels: bool) -> None:
+        self.labels = labels
+        self.rows: dict[Event, int] = {}
+        for *event, clicked in rows:
+            self.rows[tuple(event)] = max(self.rows.get(tuple(event), 0), clicked)
+        self.clicks = [event for event, clicked in self.rows.items() if clicked]
+
+    def history(self, user: str, item: str, moment: int, limit: int) -> list[str]:
+        """Distinct items clicked strictly earlier, the target left out, newest first."""
+        latest: dict[str, int] = {}
+        for who, other, time, _ in self.clicks:
+            if who == user and time < moment and other != item:
+                latest[other] = max(latest.get(other, time), time)
+        return sorted(latest, key=lambda other: (-latest[other], other))[:limit]
+
+    def may_be_sampled(self, event: Event, days: float, cuts: list[int]) -> bool:
+        """Clicked by others from then to the window's end, not by the user up to it."""
+        user, item, moment, _ = event
+        end = min([moment + days * DAY, *(cut - 1 for cut in cuts if cut > moment)])
+        clicks = [(who, time) for who, other, time, _ in self.clicks if other == item]
+        by_others = any(who != user and moment <= time <= end for who, time in clicks)
+        return by_others and not any(who == user and time <= end for who, time in clicks)
+
+
+def statistics(times: list[int], moment: int) -> list[float]:
+    """The columns of ``ItemStatistics`` from an item's events."""
+    before = [time for time in times if time < moment]
+    counts = [sum(time >= moment - days * DAY for time in before) for days in (10**6, 30, 7)]
+    ages = [(moment - time) / DAY for time in before] or [0.0]
+    return [*(math.log1p(n) for n in (*counts, min(ages), max(ages))), float(bool(before))]
+
+
+def check_rows(rows: Rows, log: RawLog, cuts: list[int], days: float, of_each: int) -> None:
+    """Compares the ranker's inputs for some rows of each split with the log.
+
+    Args:
+        rows: as the experiment reads them.
+        log: the raw log.
+        cuts: the three timestamps.
+        days: window that un-clicked items were sampled from.
+        of_each: how many rows of each split, chosen at random.
+    """
+    ids = rows.item_ids
+    found: dict[Event, int] = {}
+    for name, split in rows.split.items():
+        low, high = {
+            "train": (-math.inf, cuts[1]),
+            "validation": (cuts[1], cuts[2]),
+            "test": (cuts[2], math.inf),
+        }[name]
+        assert len(split) and all(low <= time < high for time in split.timestamp)
+        items = [str(ids[index]) for index in split.item_index]
+        events = list(
+            zip(split.user_id, items, split.timestamp.tolist(), split.page_id, strict=True)
+        )
+        assert len(set(events)) == len(events)
+        found.update(zip(events, split.clicked.tolist(), strict=True))
+        inputs = rows.inputs[name]
+        np.testing.assert_array_equal(inputs["item"], split.item_index)
+        np.testing.assert_array_equal(inputs["timestamp"], split.timestamp)
+        dated = item_statistics(rows.tables, inputs["item"], inputs["timestamp"])
+        chosen = np.random.default_rng(0).permutation(len(split))[:of_each]
+        for row in chosen:
+            user, item, moment, _ = event = events[row]
+            if log.labels or split.clicked[row]:
+                assert split.clicked[row] == log.rows[event]
+            else:
+                assert log.may_be_sampled(event, days, cuts)
+            history = [str(ids[index]) for index in inputs["history"][row] if index]
+            assert history == log.history(user, item, moment, rows.tables.history)
+            assert split.in_pretraining[row] == (moment < cuts[0])
+            clicks = [time for _, other, time, _ in log.clicks if other == item]
+            assert split.item_seen_in_training[row] == any(time < cuts[1] for time in clicks)
+            expected = statistics(clicks, moment)
+            if log.labels:
+                shown = [time for _, other, time, _ in log.rows if other == item]
+                expected += statistics(shown, moment)
+            columns = [column[row] for column in dated.values()]
+            np.testing.assert_allclose(columns, expected, rtol=1e-5, atol=1e-6)
+    of_the_log = {event: clicked for event, clicked in found.items() if log.labels or clicked}
+    assert of_the_log == log.rows
+    on_page = [(user, page, item) for user, item, _, page in found]
+    assert log.labels or len(set(on_page)) == len(on_page)
