@@ -183,6 +183,4 @@ def _name(catalogue: Items, item: int) -> str:
 
 
 def _picture(catalogue: Items, item: int) -> Picture:
-    return Picture(
-        catalogue.item_id[item], catalogue.title[item], thumbnail(catalogue.image[item])
-    )
+    return Picture(catalogue.item_id[item], catalogue.title[item], thumbnail(catalogue.image[item]))

@@ -97,13 +97,13 @@ def _protocols(rows: list[TableRow], chosen: TableRow) -> str | None:
             "The rankers were trained from scratch, which exaggerates what photos add to a ranker "
             "that has been learning for long; warm start was not tried."
         )
-    gains = [
-        f"{protocol_text(name)} {change_text(row.difference, row.ci95, row.p_value)}"
+    gains = "; ".join(
+        f"{protocol_text(name)}: {change_text(row.difference, row.ci95, row.p_value)}"
         for name, row in both.items()
-    ]
+    )
     return (
-        f"{'; '.join(gains)}. From scratch exaggerates: a ranker that has learnt long without "
-        "photos, as under warm start and in a running shop, has less left to gain from them."
+        f"{gains[0].upper()}{gains[1:]}. From scratch exaggerates: a ranker that has learnt long "
+        "without photos, as under warm start and in a running shop, has less left to gain."
     )
 
 
@@ -114,7 +114,7 @@ def _best(report: Mapping[str, Any], rows: list[TableRow], chosen: TableRow) -> 
     found = find_comparison(report, chosen.name, *chosen.setting, against=other.name)
     change = "not compared"
     if found:
-        change = change_text(found["difference"], interval(found), found["p_value"])
+        change = change_text(found["difference"], interval(found), found.get("p_value"))
     return (
         f"Against the best other pre-training on these test rows ({other.embedding}, "
         f"{other.feature}, AUC {decimal(other.auc)}): {change}."

@@ -60,7 +60,10 @@ def make_sprite(jpegs: Sequence[bytes], side: int = 48) -> Sprite:
             small = picture.convert("RGB")
         small.thumbnail((side, side))
         row, column = divmod(number, columns)
-        corner = (column * side + (side - small.width) // 2, row * side + (side - small.height) // 2)
+        corner = (
+            column * side + (side - small.width) // 2,
+            row * side + (side - small.height) // 2,
+        )
         joint.paste(small, corner)
     return Sprite(_encoded(joint), columns, rows)
 
