@@ -29,7 +29,7 @@ class ChosenCluster:
 
 
 def choose_clusters(
-    clusters: np.ndarray, categories: np.ndarray, pictures: int = 10
+    clusters: np.ndarray, categories: np.ndarray, pictures: int = 8
 ) -> list[ChosenCluster]:
     """The two largest clusters, the two purest by category, and two drawn at random (seeded).
 

@@ -49,12 +49,12 @@ def map_positions(vectors: np.ndarray) -> tuple[np.ndarray, str]:
         (float64 [n, 2] in 0 to 1, "t-SNE" or "PCA" where there are few).
     """
     vectors = np.asarray(vectors, np.float64)
+    if not np.ptp(vectors, axis=0).any():
+        return np.zeros([len(vectors), 2]), "PCA"
+    vectors = np.pad(vectors, [(0, 0), (0, max(2 - vectors.shape[1], 0))])
     if len(vectors) < _FEW:
         method = "PCA"
-        flat = np.zeros([len(vectors), 2])
-        parts = min(2, *vectors.shape)
-        if len(vectors) > 1:
-            flat[:, :parts] = PCA(parts, svd_solver="full").fit_transform(vectors)
+        flat = PCA(2, svd_solver="full").fit_transform(vectors)
     else:
         method = "t-SNE"
         # PCA's start and the exact gradient: nothing in it is drawn, threads change nothing.

@@ -17,6 +17,7 @@ _GROUPS = {
     "activity": ("Clicks of the user", "By activity of the user"),
     "category": ("Category", "By category"),
 }
+_ORDER = list(_GROUPS)
 
 
 def slice_groups(
@@ -28,8 +29,9 @@ def slice_groups(
 ) -> list[dict[str, Any]]:
     """Return the chosen row's gain by parts, grouped by what the parts are of.
 
-    Keys of `slices` are item_new, item_known and GROUP=VALUE, such as popularity=5-19. Parts are
-    in the report's order; where a group has more than 20 the largest are taken.
+    Keys of `slices` are item_new, item_known and GROUP=VALUE, such as popularity=5-19. Items,
+    popularity and activity come first, in the report's order; other parts with the most rows first,
+    at most 20 of a group.
 
     Args:
         report: as in DESIGN 3.4.
@@ -66,12 +68,11 @@ def slice_groups(
         )
     largest = max((abs(p["gain"] or 0) for g in groups.values() for p in g), default=0)
     result = []
-    for group, members in groups.items():
+    for group in sorted(groups, key=lambda name: _ORDER.index(name) if name in _ORDER else 99):
+        members = groups[group]
         shown = members
-        if len(members) > _MOST:
+        if group not in ("item", "popularity", "activity"):
             shown = sorted(members, key=lambda part: -part["count"])[:_MOST]
-        elif group not in ("item", "popularity", "activity"):
-            shown = sorted(members, key=lambda part: -part["count"])
         for part in shown:
             part["bar"] = _bar(part["gain"], largest)
         title, heading = _GROUPS.get(group, (group, f"By {group}"))

@@ -61,6 +61,14 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "slices": slice_groups(report, chosen, base, others, rows),
         "slice_protocols": [figures.protocol_text(row.protocol) for row in others],
         "best": report.get("best_possible"),
+        "oracles": [
+            row
+            for row in rows
+            if row.role == "oracle"
+            and row.auc is not None
+            and chosen
+            and row.setting == chosen.setting
+        ],
         "gaps": list(_gaps(report)),
         "reliability": reliability_plots(report, chosen),
         "gates": list(_gates(report, chosen)),
