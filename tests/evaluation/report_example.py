@@ -163,6 +163,13 @@ def full_report() -> dict[str, Any]:
         }
         for one in report["comparisons"]
     ]
+    control = report["controls"]["shuffled_images"]
+    report["controls"]["shuffled_images_warm_start"] = {
+        **control,
+        "protocol": "warm_start",
+        "difference": 0.0004,
+        "ci95": [-0.002, 0.003],
+    }
     report["controls"]["popularity_only"] = {
         "auc": 0.552,
         "auc_item_new": 0.503,

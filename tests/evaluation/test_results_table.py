@@ -66,8 +66,6 @@ def test_undefined_areas_come_last_within_their_role() -> None:
             run["auc"] = None
     names = [row.name for row in table(report)]
     assert names[1:4] == ["imagenet/cluster_id", "imagenet/vector", "imagenet/sim_score"]
-    best = best_other(table(report), primary_row(table(report)))
-    assert best is not None and best.name == "imagenet/cluster_id"
 
 
 def test_runs_of_several_pretrainings() -> None:
@@ -76,3 +74,21 @@ def test_runs_of_several_pretrainings() -> None:
     assert (chosen.seeds, chosen.pretrain_seeds, chosen.runs) == (6, 2, "6 of 2 pre-trainings")
     assert chosen.auc == pytest.approx(0.632)
     assert (rows["none/none"].pretrain_seeds, rows["none/none"].runs) == (1, "3")
+
+
+def test_the_best_other_is_the_highest_of_those_compared() -> None:
+    report = full_report()
+    rows = table(report)
+    chosen = primary_row(rows)
+    assert chosen is not None
+    other, found = best_other(report, rows, chosen)
+    assert other is not None and found is not None
+    assert (other.name, found["difference"]) == ("imagenet/sim_score", pytest.approx(0.009))
+    low = comparison("courier/cluster_id", 0.014) | {"b": "imagenet/cluster_id"}
+    report["comparisons"] = [low, low | {"b": "imagenet/sim_score", "protocol": "warm_start"}]
+    assert best_other(report, rows, chosen)[0].name == "imagenet/cluster_id"
+    report["comparisons"] = []
+    other, found = best_other(report, rows, chosen)
+    assert (other.name, found) == ("imagenet/sim_score", None)
+    assert best_other(report, rows[:1] + [chosen], chosen) == (None, None)
+    assert best_other(report, rows, rows[1]) == (None, None)

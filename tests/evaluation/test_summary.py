@@ -77,6 +77,10 @@ def test_warning_only_where_shuffled_photos_gain() -> None:
     assert warning(example_report() | {"controls": {}}) is None
     line = warning(example_report(control=0.009))
     assert line is not None and "+0.90 points (95 % interval +0.50 to +1.30)" in line
+    report = full_report()
+    assert warning(report) is None
+    report["controls"]["shuffled_images_warm_start"]["ci95"] = [0.0001, 0.003]
+    assert "by +0.04 points" in (warning(report) or "")
 
 
 def test_sentences_give_both_protocols_and_the_best_other_pretraining() -> None:
@@ -86,7 +90,7 @@ def test_sentences_give_both_protocols_and_the_best_other_pretraining() -> None:
         "warm start: +1.2 points (95 % interval +1.0 to +1.5, p < 0.001). From scratch exaggerates"
     )
     assert best == (
-        "Against the best other pre-training on these test rows (imagenet, sim_score, AUC 0.6220): "
+        "Against the best other pre-training (imagenet, sim_score, AUC 0.6220): "
         "+0.90 points (95 % interval +0.20 to +1.60, p < 0.001)."
     )
 

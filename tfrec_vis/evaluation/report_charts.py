@@ -14,7 +14,7 @@ _SIDE = 300
 
 
 def gain_charts(
-    rows: Sequence[TableRow], chosen: TableRow | None, control: Mapping[str, Any] | None
+    rows: Sequence[TableRow], chosen: TableRow | None, controls: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return the bars and ticks of the gains, positions in % of the width.
 
@@ -27,9 +27,10 @@ def gain_charts(
         if row.ranker == chosen.ranker and row.difference is not None:
             kind = "chosen" if row.primary else row.role
             bars.setdefault(row.protocol, []).append((row.name, kind, row.difference, row.ci95))
-    if control and (difference := figures.number(control.get("difference"))) is not None:
-        shuffled = ("shuffled photos", "control", difference, figures.interval(control))
-        bars.setdefault(control.get("protocol", chosen.protocol), []).append(shuffled)
+    for control in controls:
+        if (difference := figures.number(control["difference"])) is not None:
+            bar = ("shuffled photos", "control", difference, figures.interval(control))
+            bars.setdefault(control["protocol"], []).append(bar)
     values = [0.0]
     for _, _, difference, ci95 in (bar for group in bars.values() for bar in group):
         values += [difference, *(ci95 or ())]

@@ -18,7 +18,7 @@ from tfrec_vis.evaluation.figures import (
     protocol_text,
 )
 from tfrec_vis.evaluation.results_table import BASE, TableRow, table
-from tfrec_vis.evaluation.summary import sentences, verdict, warning
+from tfrec_vis.evaluation.summary import sentences, shuffled, verdict, warning
 
 
 def as_markdown(report: Mapping[str, Any]) -> str:
@@ -110,11 +110,12 @@ def _groups(report: Mapping[str, Any]) -> list[tuple[str, list[TableRow]]]:
 
 def _footers(report: Mapping[str, Any]) -> list[str]:
     lines = []
-    control = (report.get("controls") or {}).get("shuffled_images")
-    if control:
+    controls = shuffled(report)
+    for control in controls:
+        protocol = f", {protocol_text(control['protocol'])}" if len(controls) > 1 else ""
         lines.append(
-            f"Shuffled photos (control, {control['a']}): {points(control['difference'], 2)} points "
-            f"({interval_text(interval(control))})."
+            f"Shuffled photos (control, {control['a']}{protocol}): "
+            f"{points(control['difference'], 2)} points ({interval_text(interval(control))})."
         )
     popularity = (report.get("controls") or {}).get("popularity_only")
     if popularity:

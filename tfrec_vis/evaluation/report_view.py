@@ -13,7 +13,6 @@ from tfrec_vis.evaluation.results_table import (
     TableRow,
     base_of,
     best_other,
-    find_comparison,
     other_protocols,
     primary_row,
     runs_of,
@@ -21,6 +20,8 @@ from tfrec_vis.evaluation.results_table import (
 )
 
 _MOST_GATED = 200
+_MOST_MODELS = 6
+"""Models whose gates are shown."""
 _LONGEST = 400
 """Characters of a setting that are shown."""
 
@@ -32,7 +33,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     base = base_of(rows, chosen) if chosen else None
     others = other_protocols(rows, chosen) if chosen else []
     controls = report.get("controls") or {}
-    control, popularity = controls.get("shuffled_images"), controls.get("popularity_only")
+    popularity = controls.get("popularity_only")
     comparisons = list(_comparisons(report))
     cost = report.get("cost") or {}
     return {
@@ -51,12 +52,13 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "pretrainings": list(_pretrainings(report, rows)),
         "comparisons": comparisons,
         "delong": any(comparison["delong_interval"] for comparison in comparisons),
-        "control": control,
-        "control_ci95": figures.interval(control or {}),
+        "controls": [
+            {**control, "ci95": figures.interval(control)} for control in summary.shuffled(report)
+        ],
         "popularity": {"auc": None, "auc_item_new": None, "features": [], **popularity}
         if popularity
         else None,
-        "gains": gain_charts(rows, chosen, control),
+        "gains": gain_charts(rows, chosen, summary.shuffled(report)),
         "item_counts": {name: _count(report, name) for name in ("item_new", "item_known")},
         "slices": slice_groups(report, chosen, base, others, rows),
         "slice_protocols": [figures.protocol_text(row.protocol) for row in others],
@@ -86,17 +88,11 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
 def _best_other(
     report: Mapping[str, Any], rows: list[TableRow], chosen: TableRow | None
 ) -> dict[str, Any] | None:
-    other = best_other(rows, chosen) if chosen and chosen.role == "courier" else None
-    if chosen is None or other is None:
+    other, found = best_other(report, rows, chosen) if chosen else (None, None)
+    if other is None or found is None:
         return None
-    found = find_comparison(report, chosen.name, *chosen.setting, against=other.name)
-    if found is None:
-        return None
-    return {
-        "name": other.name,
-        "difference": found["difference"],
-        "ci95": figures.interval(found),
-    }
+    difference, ci95 = found["difference"], figures.interval(found)
+    return {"name": other.name, "difference": difference, "ci95": ci95}
 
 
 def _pretrainings(
@@ -139,13 +135,13 @@ def _gaps(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _gates(report: Mapping[str, Any], chosen: TableRow | None) -> Iterator[dict[str, Any]]:
-    """Yield a table of categories x gates for each model, the chosen one first."""
+    """Yield a table of categories x gates for some models, the chosen one first."""
     models: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for gate in report.get("gates") or []:
         key = tuple(str(gate[n]) for n in ("embedding", "feature", "ranker", "protocol"))
         models.setdefault(key, []).append(gate)
     first = chosen and (chosen.embedding, chosen.feature, *chosen.setting)
-    for key in sorted(models, key=lambda key: key != first):
+    for key in sorted(models, key=lambda key: key != first)[:_MOST_MODELS]:
         names = list(dict.fromkeys(gate["gate"] for gate in models[key]))
         categories: dict[str, dict[str, Any]] = {}
         for gate in models[key]:

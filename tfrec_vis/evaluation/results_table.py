@@ -147,11 +147,24 @@ def base_of(rows: Iterable[TableRow], row: TableRow) -> TableRow | None:
     return next((r for r in rows if (r.name, r.setting) == (BASE, row.setting)), None)
 
 
-def best_other(rows: Iterable[TableRow], row: TableRow) -> TableRow | None:
-    """Return the baseline with the highest AUC on test rows in a row's ranker and protocol."""
+def best_other(
+    report: Mapping[str, Any], rows: Iterable[TableRow], row: TableRow
+) -> tuple[TableRow | None, Mapping[str, Any] | None]:
+    """Return what a row of COURIER's has to be better than, and the comparison with it.
+
+    Of the baselines of its ranker and protocol that it was compared with, that is of those in
+    their own best feature on validation rows and those in its feature, the one with the highest
+    AUC on test rows, which is the hardest to beat. Of all of them where none was compared.
+    """
+    if row.role != "courier":
+        return None, None
     others = [r for r in rows if r.role == "baseline" and r.setting == row.setting]
-    known = [(r.auc, r) for r in others if r.auc is not None]
-    return max(known, key=lambda pair: pair[0])[1] if known else None
+    pairs = [(r, find_comparison(report, row.name, *row.setting, against=r.name)) for r in others]
+    compared = [pair for pair in pairs if pair[1] is not None] or pairs
+    known = [(r.auc, r, comparison) for r, comparison in compared if r.auc is not None]
+    if not known:
+        return None, None
+    return max(known, key=lambda one: one[0])[1:]
 
 
 def other_protocols(rows: Iterable[TableRow], row: TableRow) -> list[TableRow]:

@@ -17,7 +17,6 @@ from tfrec_vis.evaluation.results_table import (
     TableRow,
     base_of,
     best_other,
-    find_comparison,
     other_protocols,
     primary_row,
     table,
@@ -62,12 +61,18 @@ def verdict(report: Mapping[str, Any]) -> str:
     return f"{photos} make no measurable difference: AUC {before} without, {after} with, {change}"
 
 
+def shuffled(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the comparisons of shuffled images with no image, one for each protocol."""
+    controls = report.get("controls") or {}
+    return [c for name, c in controls.items() if name.startswith("shuffled_images") and c]
+
+
 def warning(report: Mapping[str, Any]) -> str | None:
     """Return the line that a report must begin with, if shuffled images show a gain."""
-    control = (report.get("controls") or {}).get("shuffled_images")
-    ci95 = interval(control or {})
-    if not control or ci95 is None or ci95[0] <= 0:
+    gains = [(c, ci95) for c in shuffled(report) if (ci95 := interval(c)) and ci95[0] > 0]
+    if not gains:
         return None
+    control, ci95 = gains[0]
     return (
         f"Warning: shuffled photos raise AUC too, by {points(control['difference'], 2)} points "
         f"(95 % interval {points(ci95[0], 2)} to {points(ci95[1], 2)}). They say nothing about "
@@ -108,16 +113,15 @@ def _protocols(rows: list[TableRow], chosen: TableRow) -> str | None:
 
 
 def _best(report: Mapping[str, Any], rows: list[TableRow], chosen: TableRow) -> str | None:
-    other = best_other(rows, chosen)
-    if other is None or chosen.role != "courier":
+    other, found = best_other(report, rows, chosen)
+    if other is None:
         return None
-    found = find_comparison(report, chosen.name, *chosen.setting, against=other.name)
     change = "not compared"
     if found:
         change = change_text(found["difference"], interval(found), found.get("p_value"))
     return (
-        f"Against the best other pre-training on these test rows ({other.embedding}, "
-        f"{other.feature}, AUC {decimal(other.auc)}): {change}."
+        f"Against the best other pre-training ({other.embedding}, {other.feature}, AUC "
+        f"{decimal(other.auc)}): {change}."
     )
 
 
