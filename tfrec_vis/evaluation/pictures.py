@@ -35,6 +35,8 @@ from tfrec_vis.layers import gather_positions
 from tfrec_vis.pretraining import Courier
 
 _QUERIES, _NEAREST, _EXAMPLES = 10, 5, 3
+_CLICKS = 10
+"""Clicks shown at most beside a row that the model was off on."""
 _SPARE = 1.8
 """Places of the map for each product: so much of it stays empty that its shape is seen."""
 
@@ -81,8 +83,9 @@ def choose_pictures(
     scores = mean_scores(predictions, primary) if predictions and primary else None
     worst = [] if scores is None else worst_rows(test, scores)
 
-    rows = np.concatenate([attended, np.array([row for row, _ in worst], np.int64)])
-    shown = [queries, mapped, test.history[rows].ravel(), test.item_index[rows]]
+    off = np.array([row for row, _ in worst], np.int64)
+    shown = [queries, mapped, test.item_index[attended], test.item_index[off]]
+    shown += [test.history[attended].ravel(), test.history[off, :_CLICKS].ravel()]
     shown += [nearest for _, nearest, _ in near] + [cluster.items for cluster in chosen]
     wanted = np.unique(np.concatenate(shown))
     wanted = wanted[wanted > 0]
@@ -147,7 +150,7 @@ def _cluster(catalogue: Items, chosen: ChosenCluster) -> ClusterExample:
 def _failure(catalogue: Items, test: Impressions, row: int, score: float, loss: float) -> Failure:
     return Failure(
         _picture(catalogue, test.item_index[row]),
-        tuple(_picture(catalogue, item) for item in test.history[row] if item > 0),
+        tuple(_picture(catalogue, item) for item in test.history[row, :_CLICKS] if item > 0),
         bool(test.clicked[row]),
         score,
         loss,
