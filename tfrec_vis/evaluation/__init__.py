@@ -6,8 +6,9 @@ from tfrec_vis.evaluation.pictures import choose_pictures
 from tfrec_vis.evaluation.popularity import item_statistics, popularity_only
 from tfrec_vis.evaluation.purchases import purchase_rows
 from tfrec_vis.evaluation.report_html import render_report
+from tfrec_vis.evaluation.report_text import as_markdown, print_table
 from tfrec_vis.evaluation.settings import EvaluateSettings
-from tfrec_vis.evaluation.summary import as_markdown, print_table, verdict
+from tfrec_vis.evaluation.summary import verdict
 from tfrec_vis.evaluation.truth import Truth
 from tfrec_vis.evaluation.vectors import Vectors
 

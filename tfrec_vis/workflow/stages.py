@@ -120,14 +120,28 @@ def write_report(work: Path, stages: Sequence[Stage]) -> None:
             seconds[stage.name] = round(seconds.get(stage.name, 0.0) + stage.seconds, 1)
     report["cost"] = {
         "seconds": seconds,
+        "parts": {
+            f"{stage.name}/{stage.folder.name}": stage.seconds
+            for stage in stages
+            if stage.name in ("pretrain", "embed") and stage.seconds
+        },
         "peak_memory_mb": max(stage.peak_memory_mb for stage in stages),
     }
     prepared = next(stage for stage in stages if stage.name == "prepare").folder
     # The recipe's own method comes before those it is compared with.
     method = next(stage for stage in stages if stage.name == "pretrain").folder
-    vectors = read_vectors(work / "embeddings" / method.name, prepared, "courier").vectors
+    embedding = read_vectors(work / "embeddings" / method.name, prepared, "courier")
     image_size = json.loads((method / "settings.json").read_text())["image_size"]
-    gallery = choose_pictures(prepared, vectors, load(method), image_size, method.name)
+    gallery = choose_pictures(
+        prepared,
+        embedding.vectors,
+        load(method),
+        image_size,
+        method.name,
+        embedding.clusters,
+        evaluated.folder / "predictions.parquet",
+        report["primary"],
+    )
     beside = work / "report.json.partial"
     beside.write_text(json.dumps(report, indent=1))
     os.replace(beside, work / "report.json")
