@@ -19,6 +19,7 @@ from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining import Courier, PretrainSettings, load
 from tfrec_vis.recipes import load_recipe
 from tfrec_vis.workflow import PrepareOptions, run_recipe, stages
+from tfrec_vis.workflow.encoded import picture_size
 
 NEW = 7
 SECTIONS = {
@@ -247,6 +248,15 @@ def test_embeddings_made_elsewhere_are_taken_as_they_are(
     (shop.folder / "stamp").rename(stored / ".stage.json")
     shop.run(only="embed")
     assert capsys.readouterr().out.count("unchanged, skipped") == 3
+
+
+def test_pictures_may_be_encoded_larger_than_trained_on(shop: Shop) -> None:
+    shop.run("embed.image_size=48", "embed.centre=false", until="embed")
+    features = encode_items(load(shop.work / "pretrain/courier"), shop.work / "prepared", 48, 64)
+    expected = features / np.linalg.norm(features, axis=1, keepdims=True)
+    np.testing.assert_allclose(shop.read("courier").embedding, expected, atol=1e-5)
+    (shop.work / "pretrain/courier/settings.json").write_text('{"image_size": 32}')
+    assert picture_size(shop.work, "courier") == 48
 
 
 def test_what_does_not_go_together_is_refused(shop: Shop) -> None:

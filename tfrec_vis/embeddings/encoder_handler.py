@@ -30,11 +30,14 @@ class EncoderHandler(ModelHandler[bytes, np.ndarray, Encode]):
         image_size: side of the prepared pictures, pixels; taken where the model was trained on
             pictures as prepared.
         batch_size: pictures that a worker holds at once, at most.
+        encoded_size: side at which they are encoded, pixels; None: that of the training.
     """
 
-    def __init__(self, trained: str, image_size: int, batch_size: int) -> None:
+    def __init__(
+        self, trained: str, image_size: int, batch_size: int, encoded_size: int | None = None
+    ) -> None:
         super().__init__(max_batch_size=batch_size)
-        self._trained, self._image_size = trained, image_size
+        self._trained, self._image_size, self._encoded_size = trained, image_size, encoded_size
 
     def load_keras_model(self) -> keras.Model:
         """The model itself.
@@ -55,7 +58,7 @@ class EncoderHandler(ModelHandler[bytes, np.ndarray, Encode]):
             ) from error
 
     def image_size(self) -> int:
-        """Side of the pictures the model was trained on, pixels.
+        """Side at which pictures are encoded, pixels.
 
         Raises:
             InputError: settings.json is not there, or cannot be read.
@@ -64,12 +67,13 @@ class EncoderHandler(ModelHandler[bytes, np.ndarray, Encode]):
         path = tf.io.gfile.join(self._trained, "settings.json")
         try:
             with tf.io.gfile.GFile(path) as file:
-                return json.load(file)["image_size"] or self._image_size
+                trained = json.load(file)["image_size"]
         except (tf.errors.OpError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: expected the settings that pre-training writes beside model.keras; "
                 "without them the size of the pictures is not known: copy the whole folder"
             ) from error
+        return self._encoded_size or trained or self._image_size
 
     def load_model(self) -> Encode:
         """What RunInference calls in each worker."""

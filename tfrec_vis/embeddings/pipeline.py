@@ -86,7 +86,9 @@ def embed_with_beam(
     beside = os.path.dirname(os.path.abspath(out)) if is_here else None
     if beside:
         os.makedirs(beside, exist_ok=True)
-    handler = EncoderHandler(trained, facts["settings"]["image_size"], settings.batch_size)
+    handler = EncoderHandler(
+        trained, facts["settings"]["image_size"], settings.batch_size, settings.image_size
+    )
     fingerprint = weights_fingerprint(handler.load_keras_model())
     of = hashlib.sha256(f"{fingerprint} {handler.image_size()} ".encode() + manifest).hexdigest()
     _check_clusters(settings, facts["item_count"])

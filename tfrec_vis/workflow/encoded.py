@@ -106,6 +106,15 @@ class Encoded:
         return make
 
 
+def picture_size(work: Path, method: str) -> int:
+    """Side at which the pictures of a method's embeddings were encoded, pixels."""
+    described = json.loads((work / "embeddings" / method / "metadata.json").read_text())
+    trained = json.loads((work / "pretrain" / method / "settings.json").read_text())
+    prepared = json.loads((work / "prepared" / "manifest.json").read_text())["settings"]
+    size = described["settings"].get("image_size") or trained["image_size"]
+    return int(size or prepared["image_size"])
+
+
 def print_summary(measured: dict[str, Any]) -> None:
     """One line of the embeddings' metadata: how items are spread over clusters and directions."""
     balance = measured["balance"]

@@ -15,6 +15,7 @@ from tfrec_vis.evaluation.rows import category_numbers
 from tfrec_vis.pretraining import load
 from tfrec_vis.ranking import Ranker, RankerTables, parse_features
 from tfrec_vis.serving import export_encoder, export_ranker, publish, write_warmup
+from tfrec_vis.workflow.encoded import picture_size
 from tfrec_vis.workflow.evaluated import read_vectors
 
 _WARM_UP_ROWS = 16
@@ -32,8 +33,7 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
     prepared, evaluation = work / "prepared", work / "evaluation"
     embeddings = Embeddings.read(work / "embeddings" / method)
     manifest = read_manifest(prepared)
-    trained = json.loads((work / "pretrain" / method / "settings.json").read_text())
-    image_size = trained["image_size"] or manifest["settings"]["image_size"]
+    image_size = picture_size(work, method)
     catalogue = read_items(prepared, pictures=False)
 
     first = np.arange(1, min(len(catalogue), 1 + _WARM_UP_ROWS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from tfrec_vis.data import read_items, read_manifest
 from tfrec_vis.embeddings import Embeddings, nearest, photo_vector
 from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining import load
+from tfrec_vis.workflow.encoded import picture_size
 
 
 def similar_items(
@@ -57,7 +57,5 @@ def similar_items(
 
 def _encoded(work: Path, photo: str, method: str, embeddings: Embeddings) -> np.ndarray:
     prepared = read_manifest(work / "prepared")["settings"]
-    trained = json.loads((work / "pretrain" / method / "settings.json").read_text())
-    image_size = trained["image_size"] or prepared["image_size"]
     model = load(work / "pretrain" / method)
-    return photo_vector(photo, model, embeddings, image_size, prepared)
+    return photo_vector(photo, model, embeddings, picture_size(work, method), prepared)

@@ -31,7 +31,7 @@ from tfrec_vis.pretraining import (
 )
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.sources.files import identity
-from tfrec_vis.workflow.encoded import Encoded, print_summary
+from tfrec_vis.workflow.encoded import Encoded, picture_size, print_summary
 from tfrec_vis.workflow.evaluated import check_semantic_ids, evaluate, read_vectors, trainings
 from tfrec_vis.workflow.export import export_models
 from tfrec_vis.workflow.keep_appended import keep_appended
@@ -131,7 +131,7 @@ def write_report(work: Path, stages: Sequence[Stage]) -> None:
     # The recipe's own method comes before those it is compared with.
     method = next(stage for stage in stages if stage.name == "pretrain").folder
     embedding = read_vectors(work / "embeddings" / method.name, prepared, "courier")
-    image_size = json.loads((method / "settings.json").read_text())["image_size"]
+    image_size = picture_size(work, method.name)
     gallery = choose_pictures(
         prepared,
         embedding.vectors,
@@ -182,7 +182,8 @@ def _embed_stages(
 
     def encoded(name: str, encoder: Callable[[], Any]) -> Encoded:
         folder = work / "embeddings" / name
-        return Encoded(folder, encoder, prepared.folder, run.image_size, settings)
+        size = settings.image_size or run.image_size
+        return Encoded(folder, encoder, prepared.folder, size, settings)
 
     def external(path: str, out: Path) -> None:
         item_ids = read_items(prepared.folder, pictures=False).item_id[1:]
