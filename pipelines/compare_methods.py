@@ -55,7 +55,11 @@ COMPARED = {
             *(name for name in ABLATIONS if name != "collapsed"),
         ],
     },
-    "evaluate": {**SECTIONS["evaluate"], "features": ["none", FEATURE]},
+    "evaluate": {
+        **SECTIONS["evaluate"],
+        "features": ["none", FEATURE],
+        "protocols": ["scratch"],
+    },
 }
 """The demo's shop and settings, twice its epochs, and a rate for heads."""
 

@@ -15,6 +15,7 @@ import pytest
 from chain_recipe import call, write_recipe
 
 from tfrec_vis import cli
+from tfrec_vis.data import read_impressions, read_items
 from tfrec_vis.embeddings import Embeddings
 from tfrec_vis.errors import InputError
 from tfrec_vis.workflow import similar_items
@@ -80,7 +81,10 @@ def test_the_report_is_whole(work: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert set(report["cost"]["seconds"]) == {"prepare", "pretrain", "embed", "evaluate", "export"}
     assert report["cost"]["peak_memory_mb"] > 100
     columns = list(pd.read_parquet(work / "evaluation/predictions.parquet"))
-    assert columns[:3] == ["row_id", "user_id", "clicked"] and len(columns) == 3 + 4 + 1
+    assert columns[:3] == ["row_id", "user_id", "clicked"]
+    # None, three embeddings and the shuffled control, from scratch and under warm start.
+    assert len(columns) == 3 + 2 * (4 + 1)
+    assert (work / "evaluation/runs" / report["primary"]["run"]).is_file()
     html = (work / "report.html").read_text()
     assert html.startswith("<!doctype html>") and html.count("data:image/jpeg") >= 60
 
@@ -103,6 +107,26 @@ def test_both_models_answer_in_a_clean_process(work: Path, shop: Path, tmp_path:
     cosine = np.sum(stored.vectors_for(answer["item_id"]) * np.array(answer["embedding"]), axis=1)
     assert cosine.min() > 0.98
     assert all(0 <= cluster < 8 for cluster in answer["cluster_id"])
+
+
+def test_the_exported_ranker_gives_the_scores_that_were_judged(work: Path) -> None:
+    import tensorflow as tf
+
+    prepared = work / "prepared"
+    primary = json.loads((work / "report.json").read_text())["primary"]
+    names = [primary[name] for name in ("embedding", "feature", "ranker", "protocol")]
+    scores = pd.read_parquet(work / "evaluation/predictions.parquet")["/".join([*names, "0/0"])]
+    rows, items = read_impressions(prepared, "test"), read_items(prepared, pictures=False).item_id
+    ranker = tf.saved_model.load(str(work / "saved_models/ranker/1")).signatures["serving_default"]
+    text = {
+        "user_id": rows.user_id,
+        "item_id": items[rows.item_index],
+        "history_item_id": items[rows.history],
+        "position": rows.context["position"],
+    }
+    given = {name: tf.constant(value.tolist(), tf.string) for name, value in text.items()}
+    answered = ranker(**given, timestamp=tf.constant(rows.timestamp))["ctr"].numpy()
+    np.testing.assert_allclose(answered, scores, atol=1e-5)
 
 
 def in_process(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:

@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tfrec_vis.evaluation.gallery import AttentionExample, Gallery, Neighbours, Picture
+from tfrec_vis.evaluation.gallery import (
+    AttentionExample,
+    ClusterExample,
+    EmbeddingMap,
+    Failure,
+    Gallery,
+    MapPoint,
+    Neighbours,
+    Picture,
+)
+from tfrec_vis.evaluation.thumbnails import make_sprite
 
 _MEANS = {
     ("none", "none", "none"): (0.600, 0.594),
@@ -96,7 +106,112 @@ def example_report(gain: float = 0.031, p: float = 0.0001, control: float = -0.0
     }
 
 
-def picture(name: str, seed: int) -> Picture:
+_WARM = 0.4
+"""What of the gain is left under warm start."""
+_SLICES = {
+    "popularity=0": (5210, 0.006),
+    "popularity=1-4": (6100, 0.003),
+    "popularity=5-19": (5230, 0.0),
+    "popularity=20+": (3500, -0.004),
+    "activity=0": (900, -0.05),
+    "activity=1-4": (8140, 0.0),
+    "activity=5+": (11000, 0.01),
+    "season=summer": (12000, 0.001),
+    "season=winter": (8040, -0.002),
+}
+
+
+def full_report() -> dict[str, Any]:
+    """An example with both protocols, two rankers, two pre-trainings and all optional fields."""
+    report = example_report()
+    report["dataset"]["categories"] = 2
+    scratch = report["rows"]
+    for run in scratch:
+        run["gauc_left_out"] = {"groups": 131, "rows": 1240}
+        for name, (count, more) in _SLICES.items():
+            run["slices"][name] = {"auc": run["auc"] + more, "count": count}
+    scratch += [
+        {**run, "pretrain_seed": 1, "auc": run["auc"] + 0.002}
+        for run in scratch
+        if run["role"] == "courier"
+    ]
+
+    def warm(area: float | None) -> float | None:
+        return None if area is None else 0.604 + _WARM * (area - 0.600)
+
+    def slices(run: dict[str, Any]) -> dict[str, Any]:
+        return {n: {**part, "auc": warm(part["auc"])} for n, part in run["slices"].items()}
+
+    report["rows"] += [
+        {**run, "protocol": "warm_start", "auc": warm(run["auc"]), "slices": slices(run)}
+        for run in scratch
+    ]
+    report["rows"] += [
+        {**run, "ranker": "dcn", "auc": run["auc"] - 0.003}
+        for run in scratch
+        if run["feature"] in ("none", "cluster_id")
+    ]
+    for one in report["comparisons"]:
+        low, high = one["ci95"]
+        one["delong"] = {"p_value": 0.00002, "ci95": [low + 0.001, high - 0.001]}
+    report["comparisons"] += [
+        {
+            **one,
+            "protocol": "warm_start",
+            "difference": _WARM * one["difference"],
+            "ci95": [_WARM * end for end in one["ci95"]],
+        }
+        for one in report["comparisons"]
+    ]
+    control = report["controls"]["shuffled_images"]
+    report["controls"]["shuffled_images_warm_start"] = {
+        **control,
+        "protocol": "warm_start",
+        "difference": 0.0004,
+        "ci95": [-0.002, 0.003],
+    }
+    report["controls"]["popularity_only"] = {
+        "auc": 0.552,
+        "auc_item_new": 0.503,
+        "features": ["clicks", "clicks of 30 days", "days since the first click"],
+    }
+    model = {"embedding": "courier", "feature": "cluster_id", "ranker": "din"}
+    report["gates"] = [
+        {
+            **model,
+            "protocol": "scratch",
+            "gate": gate,
+            "category": category,
+            "value": value,
+            "sd": 0.02,
+        }
+        for gate in ("sim_score", "cluster_id")
+        for category, value in (("Dress", 0.71), ("Socks & <Tights>", 0.48), ("", 0.5))
+    ]
+    report["gates"][1]["sd"] = None
+    predicted = np.linspace(0.05, 0.41, 15)
+    report["reliability"] = [
+        {
+            **part,
+            "ranker": "din",
+            "protocol": protocol,
+            "bins": [
+                {"count": 1336, "predicted": float(p), "clicked": float(p + bent * (p - 0.2))}
+                for p in predicted
+            ]
+            + [{"count": 0, "predicted": None, "clicked": None}],
+        }
+        for protocol in ("scratch", "warm_start")
+        for part, bent in (
+            ({"embedding": "none", "feature": "none"}, -0.3),
+            ({"embedding": "courier", "feature": "cluster_id"}, 0.15),
+        )
+    ]
+    report["cost"]["parts"] = {"pretrain/courier": 1804.0, "embed/courier": 31.5}
+    return report
+
+
+def picture(name: str, seed: int, item_id: str = "0108") -> Picture:
     """A drawn product."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", (96, 128), (245, 245, 245))
@@ -108,12 +223,15 @@ def picture(name: str, seed: int) -> Picture:
         draw.polygon([(30, 20), (66, 20), (84, 116), (12, 116)], fill=color)
     file = io.BytesIO()
     image.save(file, "JPEG")
-    return Picture(f"0108{seed:06d}", name, file.getvalue())
+    return Picture(f"{item_id}{seed:06d}", name, file.getvalue())
 
 
-def example_gallery(title: str = "Jersey dress with long sleeves and a belt") -> Gallery:
-    """Ten products with five neighbours each, and one history."""
-    pictures = [picture(title if i % 3 else "Top", i) for i in range(16)]
+def example_gallery(
+    title: str = "Jersey dress with long sleeves and a belt", item_id: str = "0108"
+) -> Gallery:
+    """A few pictures in each place: ten products with five neighbours each, one history, ..."""
+    pictures = [picture(title if i % 3 else "Top", i, item_id) for i in range(16)]
+    blank = Picture(item_id, title, b"")
     return Gallery(
         neighbours=tuple(
             Neighbours(
@@ -129,4 +247,19 @@ def example_gallery(title: str = "Jersey dress with long sleeves and a belt") ->
             ),
         ),
         embedding="courier",
+        clusters=(
+            ClusterExample(17, "largest", 1204, "Dress", 0.61, tuple(pictures[:4])),
+            ClusterExample(3, "purest", 9, title, 1.0, tuple(pictures[4:7])),
+            ClusterExample(5, "random", 1, "", 0.0, (pictures[9],)),
+        ),
+        map=EmbeddingMap(
+            tuple(MapPoint(i % 4 / 4, i // 4 / 4, i % 3 - 1, title) for i in range(16)),
+            make_sprite([one.jpeg for one in pictures]),
+            "PCA",
+            5,
+        ),
+        failures=(
+            Failure(pictures[2], tuple(pictures[3:7]), True, 0.012, 4.42),
+            Failure(blank, (), False, 0.731, 1.31),
+        ),
     )

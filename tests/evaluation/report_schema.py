@@ -1,4 +1,4 @@
-"""The fields of a report, as docs/data.md gives them."""
+"""The fields of a report, as docs/evaluation.md gives them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ COMPARISON = {
     "p_value": Number,
     "p_holm": Number,
     "test": str,
+    "delong": dict,
 }
 ROW = {
     "embedding": str,
@@ -29,12 +30,17 @@ ROW = {
     "train_on": str,
     "auc": Number,
     "gauc": Number,
+    "gauc_left_out": dict,
     "ndcg@10": Number,
     "log_loss": Number,
     "ece": Number,
     "slices": dict,
 }
-PRIMARY = {"embedding": str, "feature": str, "ranker": str, "protocol": str, "train_on": str}
+LABELS = {"embedding": str, "feature": str, "ranker": str, "protocol": str}
+PRIMARY = LABELS | {"train_on": str, "run": str}
+GATE = LABELS | {"gate": str, "category": str, "value": Number, "sd": Number}
+BIN = {"count": int, "predicted": Number, "clicked": Number}
+POPULARITY = {"auc": Number, "auc_item_new": Number, "features": list}
 REPORT = {
     "dataset": dict,
     "split": dict,
@@ -42,10 +48,15 @@ REPORT = {
     "rows": list,
     "comparisons": list,
     "controls": dict,
+    "gates": list,
+    "reliability": list,
     "best_possible": dict,
     "sim_score_gap": dict,
 }
-NULLABLE = {"auc", "gauc", "ndcg@10", "log_loss", "ece", "difference", "p_value", "best_possible"}
+NULLABLE = {
+    *("auc", "auc_item_new", "gauc", "ndcg@10", "log_loss", "ece"),
+    *("difference", "p_value", "best_possible", "sd"),
+}
 
 
 def check_fields(value: Any, schema: dict[str, Any], where: str) -> None:
@@ -64,12 +75,25 @@ def check_report(report: dict[str, Any], *more: str) -> None:
         check_fields(row, ROW, f"rows[{i}]")
         for name, cut in row["slices"].items():
             check_fields(cut, {"auc": Number, "count": int}, f"rows[{i}].slices[{name}]")
-    for i, comparison in enumerate(report["comparisons"]):
-        check_fields(comparison, COMPARISON, f"comparisons[{i}]")
-        low, high = comparison["ci95"]
-        assert low <= high
-    assert set(report["controls"]) == {"shuffled_images"}
-    check_fields(report["controls"]["shuffled_images"], COMPARISON, "shuffled_images")
+        check_fields(row["gauc_left_out"], {"groups": int, "rows": int}, f"rows[{i}].gauc_left_out")
+    controls = dict(report["controls"])
+    check_fields(controls.pop("popularity_only"), POPULARITY, "popularity_only")
+    named = {f"comparisons[{i}]": c for i, c in enumerate(report["comparisons"])} | controls
+    for name, comparison in named.items():
+        check_fields(comparison, COMPARISON, name)
+        check_fields(comparison["delong"], {"p_value": Number, "ci95": list}, f"{name}.delong")
+        for low, high in (comparison["ci95"], comparison["delong"]["ci95"]):
+            assert low <= high
+    main, *others = dict.fromkeys(row["protocol"] for row in report["rows"])
+    assert report["primary"]["protocol"] == main
+    assert set(controls) == {"shuffled_images", *(f"shuffled_images_{p}" for p in others)}
+    for i, gate in enumerate(report["gates"]):
+        check_fields(gate, GATE, f"gates[{i}]")
+    for i, shown in enumerate(report["reliability"]):
+        check_fields(shown, LABELS | {"bins": list}, f"reliability[{i}]")
+        for j, one in enumerate(shown["bins"]):
+            check_fields(one, BIN, f"reliability[{i}].bins[{j}]")
+    assert isinstance(report["dataset"]["categories"], list)
     if report["best_possible"] is not None:
         check_fields(
             report["best_possible"], dict.fromkeys(["auc", "auc_item_new"], Number), "best_possible"

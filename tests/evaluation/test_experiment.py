@@ -18,12 +18,27 @@ from tfrec_vis.ranking import Trainer
 
 SEEDS = 2
 KEYS = ["user_id", "page_id", "item_id"]
+PROTOCOLS = ("scratch", "warm_start")
+CELLS = [
+    ("none", "none", 0),
+    ("courier", "sim_score", 0),
+    ("courier", "sim_score", 1),
+    ("truth", "sim_score", 0),
+]
+"""Embedding, feature and pre-training."""
+
+
+def column(row: dict[str, Any]) -> str:
+    names = ("embedding", "feature", "ranker", "protocol", "pretrain_seed", "seed")
+    return "/".join(str(row[name]) for name in names)
 
 
 def settings(shop: Path) -> EvaluateSettings:
     return EvaluateSettings(
         features=("none", "sim_score"),
         seeds=SEEDS,
+        train_on="all",
+        gates=True,
         epochs=1,
         history=6,
         min_count=2,
@@ -34,18 +49,21 @@ def settings(shop: Path) -> EvaluateSettings:
 
 
 def embeddings(shop: Path, prepared: Path) -> list[Vectors]:
-    """Random vectors, and the true attributes."""
+    """Random vectors of two pre-trainings, and the true attributes."""
     items = read_items(prepared).item_id[1:]
-    random = np.random.default_rng(0).normal(size=[len(items), 8]).astype(np.float32)
+    random = np.random.default_rng(0).normal(size=[2, len(items), 8]).astype(np.float32)
     known, vectors = read_external(shop / "truth/embedding.parquet")
     truth = vectors[[list(known).index(item) for item in items]]
-    both = {"courier": (random, "courier"), "truth": (truth, "oracle")}
     made = []
-    for name, (features, role) in both.items():
+    for name, role, features, pretrain_seed in (
+        ("courier", "courier", random[0], 0),
+        ("courier", "courier", random[1], 1),
+        ("truth", "oracle", truth, 0),
+    ):
         stored = embed_features(features, prepared, EmbedSettings(clusters=5), name)
         ids = read_items(prepared).item_id
         vectors, clusters = stored.vectors_for(ids), stored.clusters_for(ids)
-        made.append(Vectors(name, role, vectors, clusters, 5))
+        made.append(Vectors(name, role, vectors, clusters, 5, pretrain_seed=pretrain_seed))
     return made
 
 
@@ -73,21 +91,43 @@ def test_has_the_fields_of_the_contract(report: dict[str, Any]) -> None:
 
 
 def test_compares_every_embedding_in_every_feature(report: dict[str, Any]) -> None:
-    cells = [("none", "none"), ("courier", "sim_score"), ("truth", "sim_score")]
-    found = [(r["embedding"], r["feature"], r["seed"]) for r in report["rows"]]
-    assert found == [(*cell, seed) for cell in cells for seed in range(SEEDS)]
+    found = [
+        (r["protocol"], r["embedding"], r["feature"], r["pretrain_seed"], r["seed"])
+        for r in report["rows"]
+    ]
+    assert found == [
+        (protocol, *cell, seed) for protocol in PROTOCOLS for cell in CELLS for seed in range(SEEDS)
+    ]
     roles = {r["embedding"]: r["role"] for r in report["rows"]}
     assert roles == {"none": "none", "courier": "courier", "truth": "oracle"}
-    pairs = [(c["a"], c["b"]) for c in report["comparisons"]]
-    assert pairs == [("courier/sim_score", "none/none"), ("truth/sim_score", "none/none")]
-    assert report["primary"]["embedding"] == "courier"
+    pairs = [(c["protocol"], c["a"], c["b"]) for c in report["comparisons"]]
+    assert pairs == [
+        (protocol, f"{name}/sim_score", "none/none")
+        for protocol in PROTOCOLS
+        for name in ("courier", "truth")
+    ]
+    primary = dict(report["primary"])
+    assert primary.pop("run").startswith("courier-pretrain0-sim_score-gates-din-scratch-all-seed0-")
+    assert primary == {
+        "embedding": "courier",
+        "feature": "sim_score",
+        "ranker": "din",
+        "protocol": "scratch",
+        "train_on": "all",
+    }
 
 
 def test_predictions_are_the_test_rows_with_a_column_for_each_run(
     predictions: pd.DataFrame, prepared_shop: Path
 ) -> None:
-    cells = ["none/none", "courier/sim_score", "truth/sim_score", "shuffled/sim_score"]
-    scores = [f"{cell}/{seed}" for cell in cells for seed in range(SEEDS)]
+    shuffled = [("shuffled", "sim_score", training) for training in range(2)]
+    scores = [
+        f"{embedding}/{feature}/din/{protocol}/{training}/{seed}"
+        for cells in (CELLS, shuffled)
+        for protocol in PROTOCOLS
+        for embedding, feature, training in cells
+        for seed in range(SEEDS)
+    ]
     assert list(predictions) == ["row_id", "user_id", "clicked", *scores]
     test = read_impressions(prepared_shop, "test")
     assert predictions["row_id"].tolist() == list(range(len(test)))
@@ -101,7 +141,7 @@ def test_areas_are_those_of_the_predictions(
 ) -> None:
     test = read_impressions(prepared_shop, "test")
     for row in report["rows"]:
-        scores = predictions[f"{row['embedding']}/{row['feature']}/{row['seed']}"]
+        scores = predictions[column(row)]
         assert row["auc"] == pytest.approx(roc_auc_score(test.clicked, scores), abs=1e-12)
         for name, inside in (
             ("item_new", ~test.item_seen_in_training),
@@ -117,12 +157,15 @@ def test_areas_are_those_of_the_predictions(
 
 
 def test_differences_are_means_over_seeds(report: dict[str, Any]) -> None:
-    def mean(name: str) -> float:
-        areas = [r["auc"] for r in report["rows"] if f"{r['embedding']}/{r['feature']}" == name]
-        return float(np.mean(areas))
+    def mean(name: str, protocol: str) -> float:
+        rows = [r for r in report["rows"] if r["protocol"] == protocol]
+        return float(
+            np.mean([r["auc"] for r in rows if f"{r['embedding']}/{r['feature']}" == name])
+        )
 
     for comparison in report["comparisons"]:
-        expected = mean(comparison["a"]) - mean(comparison["b"])
+        a, b = (mean(comparison[n], comparison["protocol"]) for n in ("a", "b"))
+        expected = a - b
         assert comparison["difference"] == pytest.approx(expected, abs=1e-9)
         assert comparison["p_value"] <= comparison["p_holm"] <= 1
 
@@ -130,15 +173,73 @@ def test_differences_are_means_over_seeds(report: dict[str, Any]) -> None:
 def test_the_control_is_the_primary_feature_with_pictures_of_other_items(
     report: dict[str, Any], predictions: pd.DataFrame
 ) -> None:
-    control = report["controls"]["shuffled_images"]
-    assert (control["a"], control["b"]) == ("shuffled/sim_score", "none/none")
     clicked = predictions["clicked"]
-    areas = {
-        name: np.mean([roc_auc_score(clicked, predictions[f"{name}/{s}"]) for s in range(SEEDS)])
-        for name in (control["a"], control["b"])
-    }
-    expected = areas[control["a"]] - areas[control["b"]]
-    assert control["difference"] == pytest.approx(expected, abs=1e-9)
+    for protocol, name in zip(PROTOCOLS, ("", "_warm_start"), strict=True):
+        control = report["controls"][f"shuffled_images{name}"]
+        assert (control["a"], control["b"]) == ("shuffled/sim_score", "none/none")
+        assert control["protocol"] == protocol
+        areas = {
+            name: np.mean(
+                [
+                    roc_auc_score(clicked, predictions[run])
+                    for run in predictions
+                    if run.startswith(f"{name}/din/{protocol}/")
+                ]
+            )
+            for name in (control["a"], control["b"])
+        }
+        expected = areas[control["a"]] - areas[control["b"]]
+        assert control["difference"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_gates_are_those_of_the_runs(
+    report: dict[str, Any], out: Path, prepared_shop: Path
+) -> None:
+    names = sorted(set(read_items(prepared_shop).category[1:]))
+    assert report["dataset"]["categories"] == names
+    by_cell: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for gate in report["gates"]:
+        assert (gate["gate"], gate["feature"], gate["ranker"]) == ("sim_score", "sim_score", "din")
+        key = (gate["protocol"], gate["embedding"])
+        by_cell.setdefault(key, {})[gate["category"]] = gate
+    assert set(by_cell) == {(p, e) for p in PROTOCOLS for e in ("courier", "truth")}
+    for (protocol, name), gates in by_cell.items():
+        runs = sorted((out / "runs").glob(f"{name}-*-{protocol}-*.npz"))
+        assert len(runs) == (2 * SEEDS if name == "courier" else SEEDS)
+        stored = np.stack([np.load(run)["gate/sim_score"] for run in runs])
+        assert list(gates) == names and (stored != 0.5).any()
+        for number, category in enumerate(names):
+            gate = gates[category]
+            assert gate["value"] == pytest.approx(stored[:, number].mean(), abs=1e-6)
+            assert gate["sd"] == pytest.approx(stored[:, number].std(ddof=1), abs=1e-6)
+
+
+def test_reliability_is_over_the_rows_of_all_runs(
+    report: dict[str, Any], predictions: pd.DataFrame
+) -> None:
+    assert [(r["embedding"], r["protocol"]) for r in report["reliability"]] == [
+        ("none", "scratch"),
+        ("courier", "scratch"),
+    ]
+    for shown in report["reliability"]:
+        runs = [
+            predictions[name]
+            for name in predictions
+            if name.startswith(f"{shown['embedding']}/{shown['feature']}/din/scratch/")
+        ]
+        bins = pd.DataFrame(shown["bins"])
+        assert len(bins) == 15 and bins["count"].sum() == len(runs) * len(predictions)
+        for name, expected in (
+            ("predicted", np.mean(runs)),
+            ("clicked", predictions["clicked"].mean()),
+        ):
+            mean = (bins["count"] * bins[name]).sum() / bins["count"].sum()
+            assert mean == pytest.approx(expected, abs=1e-9)
+
+
+def test_popularity_alone_is_reported(report: dict[str, Any]) -> None:
+    control = report["controls"]["popularity_only"]
+    assert 0 <= control["auc"] <= 1 and "clicks: events" in control["features"]
 
 
 def test_best_possible_is_the_area_of_the_true_probabilities(
@@ -160,7 +261,7 @@ def test_best_possible_is_the_area_of_the_true_probabilities(
 def test_sim_score_gap_is_the_difference_of_mean_cosines(
     report: dict[str, Any], simulated_shop: Path, prepared_shop: Path
 ) -> None:
-    vectors = embeddings(simulated_shop, prepared_shop)[1].vectors
+    vectors = embeddings(simulated_shop, prepared_shop)[2].vectors
     test = read_impressions(prepared_shop, "test", 6)
     means: dict[int, list[float]] = {0: [], 1: []}
     for item, history, clicked in zip(test.item_index, test.history, test.clicked, strict=True):
@@ -179,7 +280,7 @@ def test_a_second_run_trains_nothing_and_gives_the_same(
     prepared_shop: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def forbidden(*_: object) -> None:
+    def forbidden(*_: object, **__: object) -> None:
         pytest.fail("trained again")
 
     monkeypatch.setattr(Trainer, "fit", forbidden)
@@ -199,21 +300,23 @@ def test_an_interrupted_run_goes_on_to_the_same_report(
     """What is left to do is done as it was, though by a trainer with another past."""
     (tmp_path / "runs").mkdir()
     kept = sorted((out / "runs").glob("*.npz"))
-    missing = [path for path in kept if path.name.startswith("truth-sim_score-all-1")] or kept[-1:]
+    missing = [path for path in kept if path.name.startswith("truth-") and "-seed1-" in path.name]
+    assert len(missing) == len(PROTOCOLS)
     for path in set(kept) - set(missing):
         (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "runs" / missing[0].with_suffix(".partial.npz").name).write_bytes(b"half")
     fits, real = [], Trainer.fit
 
-    def counted(self: Trainer, *args: Any) -> Any:
+    def counted(self: Trainer, *args: Any, **more: Any) -> Any:
         fits.append(args[-1])
-        return real(self, *args)
+        return real(self, *args, **more)
 
     monkeypatch.setattr(Trainer, "fit", counted)
     compared = embeddings(simulated_shop, prepared_shop)
     again = run_experiment(prepared_shop, compared, settings(simulated_shop), tmp_path, "tiny")
-    assert len(fits) == 1
+    assert fits == [1, 1]
     assert again == report
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [p.name for p in kept]
 
 
 def test_no_target_is_in_the_history_that_the_ranker_reads(prepared_shop: Path) -> None:

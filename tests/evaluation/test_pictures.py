@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tf_keras as keras
 
 from tfrec_vis.data import read_impressions, read_items
-from tfrec_vis.evaluation import Gallery, choose_pictures
+from tfrec_vis.evaluation import Gallery, choose_pictures, pictures
 from tfrec_vis.pretraining import Courier
 
 
@@ -31,8 +32,48 @@ def vectors(prepared_shop: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def gallery(model: Courier, vectors: np.ndarray, prepared_shop: Path) -> Gallery:
-    return choose_pictures(prepared_shop, vectors, model, None, "courier")
+def clusters(vectors: np.ndarray) -> np.ndarray:
+    made = np.random.default_rng(1).integers(0, 7, len(vectors)).astype(np.int32)
+    made[[0, 3]] = -1
+    return made
+
+
+@pytest.fixture(scope="module")
+def scores(prepared_shop: Path) -> np.ndarray:
+    return np.random.default_rng(2).random([2, len(read_impressions(prepared_shop, "test"))])
+
+
+@pytest.fixture(scope="module")
+def arguments(
+    model: Courier,
+    vectors: np.ndarray,
+    clusters: np.ndarray,
+    scores: np.ndarray,
+    prepared_shop: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict:
+    predictions = tmp_path_factory.mktemp("evaluation") / "predictions.parquet"
+    columns = {f"courier/vector/{seed}": row for seed, row in enumerate(scores)}
+    pd.DataFrame({"row_id": np.arange(scores.shape[1]), **columns}).to_parquet(predictions)
+    return {
+        "prepared": prepared_shop,
+        "vectors": vectors,
+        "model": model,
+        "image_size": None,
+        "clusters": clusters,
+        "predictions": predictions,
+        "primary": {
+            "embedding": "courier",
+            "feature": "vector",
+            "ranker": "din",
+            "protocol": "scratch",
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def gallery(arguments: dict) -> Gallery:
+    return choose_pictures(**arguments)
 
 
 def test_ten_products_with_their_nearest_neighbours(
@@ -74,10 +115,93 @@ def test_histories_of_clicked_rows_with_weights_that_sum_to_one(
         assert sum(weight for _, weight in example.history) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_choice_is_the_same_every_time(
-    gallery: Gallery, model: Courier, vectors: np.ndarray, prepared_shop: Path
+def test_a_map_of_all_products_that_have_a_cluster(
+    gallery: Gallery, clusters: np.ndarray, prepared_shop: Path
 ) -> None:
-    again = choose_pictures(prepared_shop, vectors, model, 32, "courier")
-    assert again.neighbours == gallery.neighbours
+    catalogue = read_items(prepared_shop)
+    captions = [
+        f"{catalogue.title[i]} · {catalogue.category[i]}" for i in np.flatnonzero(clusters >= 0)
+    ]
+    assert gallery.map is not None and gallery.map.method == "t-SNE"
+    assert [point.caption for point in gallery.map.points] == captions
+    assert [p.cluster for p in gallery.map.points] == clusters[clusters >= 0].tolist()
+    assert len({(p.x, p.y) for p in gallery.map.points}) == len(captions)
+    assert gallery.map.sprite.columns * gallery.map.sprite.rows >= len(captions)
+
+
+def test_clusters_show_their_own_products(
+    gallery: Gallery, clusters: np.ndarray, prepared_shop: Path
+) -> None:
+    catalogue = read_items(prepared_shop)
+    index = {item: i for i, item in enumerate(catalogue.item_id)}
+    assert {example.why for example in gallery.clusters} == {"largest", "purest", "random"}
+    for example in gallery.clusters:
+        shown = [index[picture.item_id] for picture in example.pictures]
+        assert shown and (clusters[shown] == example.cluster).all()
+        assert example.size == (clusters == example.cluster).sum()
+        assert [p.jpeg for p in example.pictures] == catalogue.image[shown].tolist()
+
+
+def test_failures_are_the_largest_losses_of_the_mean_score(
+    gallery: Gallery, scores: np.ndarray, prepared_shop: Path
+) -> None:
+    catalogue = read_items(prepared_shop)
+    test = read_impressions(prepared_shop, "test", 5)
+    mean = scores.mean(axis=0)
+    for clicked in (1, 0):
+        rows = np.flatnonzero(test.clicked == clicked)
+        losses = -np.log(mean[rows] if clicked else 1 - mean[rows])
+        row = rows[losses.argmax()]
+        shown = next(f for f in gallery.failures if f.clicked == bool(clicked))
+        assert (shown.score, shown.loss) == pytest.approx((mean[row], losses.max()))
+        assert shown.target.item_id == catalogue.item_id[test.item_index[row]]
+        history = test.history[row][test.history[row] > 0]
+        assert [p.item_id for p in shown.history] == catalogue.item_id[history].tolist()
+    losses = [f.loss for f in gallery.failures if f.clicked]
+    assert losses == sorted(losses, reverse=True) and len(gallery.failures) == 8
+
+
+def test_no_other_picture_is_read(
+    arguments: dict, gallery: Gallery, monkeypatch: pytest.MonkeyPatch, prepared_shop: Path
+) -> None:
+    def without_pictures(prepared: Path, *, pictures: bool) -> object:
+        assert not pictures
+        return read_items(prepared, pictures=False)
+
+    asked: list[np.ndarray] = []
+
+    def reading(prepared: Path, wanted: np.ndarray) -> list[bytes]:
+        asked.append(wanted)
+        return real(prepared, wanted)
+
+    real = pictures.read_pictures
+    monkeypatch.setattr(pictures, "read_items", without_pictures)
+    monkeypatch.setattr(pictures, "read_pictures", reading)
+    monkeypatch.setattr(pictures, "sample_items", lambda vectors, clusters: np.array([2]))
+    made = choose_pictures(**arguments)
+    shown = [n.query for n in made.neighbours] + [p for n in made.neighbours for p, _ in n.nearest]
+    for example in made.attention:
+        shown += [example.target, *(picture for picture, _ in example.history)]
+    shown += [picture for example in made.clusters for picture in example.pictures]
+    shown += [p for failure in made.failures for p in (failure.target, *failure.history)]
+    index = {item: i for i, item in enumerate(read_items(prepared_shop, pictures=False).item_id)}
+    assert len(asked) == 1
+    assert set(asked[0].tolist()) == {2} | {index[picture.item_id] for picture in shown}
+    assert made.neighbours == gallery.neighbours and made.failures == gallery.failures
+
+
+def test_without_clusters_and_predictions(arguments: dict) -> None:
+    bare = {n: v for n, v in arguments.items() if n not in ("clusters", "predictions", "primary")}
+    made = choose_pictures(**bare)
+    assert (made.clusters, made.failures) == ((), ())
+    assert made.map is not None and {point.cluster for point in made.map.points} == {-1}
+    other = {**arguments, "primary": {**arguments["primary"], "embedding": "simclr"}}
+    assert choose_pictures(**other).failures == ()
+
+
+def test_the_choice_is_the_same_every_time(gallery: Gallery, arguments: dict) -> None:
+    again = choose_pictures(**{**arguments, "image_size": 32})
+    assert again.neighbours == gallery.neighbours and again.map == gallery.map
+    assert (again.clusters, again.failures) == (gallery.clusters, gallery.failures)
     for mine, theirs in zip(again.attention, gallery.attention, strict=True):
         assert mine.target == theirs.target

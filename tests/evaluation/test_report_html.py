@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_example import comparison, example_gallery, example_report
+from report_example import comparison, example_gallery, example_report, full_report
 
 from tfrec_vis.evaluation.report_html import render_report
 
@@ -41,7 +42,7 @@ class Page(HTMLParser):
         self.open.pop()
 
     def handle_data(self, data):
-        if data.strip() and self.open[-1] not in ("style", "title"):
+        if data.strip() and self.open[-1] not in ("style", "title", "script"):
             self.texts.append(" ".join(data.split()))
 
     @property
@@ -59,54 +60,160 @@ def render(report: dict, gallery, folder: Path) -> tuple[str, Page]:
 
 def test_holds_all_parts(tmp_path: Path) -> None:
     gallery = example_gallery()
-    html, page = render(example_report(), gallery, tmp_path)
+    html, page = render(full_report(), gallery, tmp_path)
     for words in (
-        "raise AUC from 0.600 to 0.631, +3.1 points",
-        "courier/cluster_id",
-        "Other comparisons",
+        "raise AUC from 0.600 to 0.632, +3.1 points",
+        "From scratch exaggerates",
+        "Against the best other pre-training (imagenet, sim_score",
+        "mean of 6 runs of 2 pre-trainings",
+        "Change of AUC, from scratch +3.10 points 95 % interval +2.40 to +3.80",
+        "Change of AUC, warm start +1.24 points 95 % interval +0.96 to +1.52",
+        "Over the best other pre-training +0.90 points",
+        "GAUC leaves out 131 users (1,240 rows)",
+        "Each pre-training by itself",
+        "courier/cluster_id imagenet/sim_score auc din from scratch +0.90 +0.20 to +1.60 < 0.001",
+        "DeLong",
+        "din, warm start imagenet/sim_score +0.88 (+0.60 to +1.16)",
         "The test rows show new products 5,210 times, known ones 14,830 times.",
-        "Socks & <Tights>",
-        "No gain, as it should be",
+        "By popularity of the product",
+        "5-19 +3.10 +1.24 5,230 0.6000 0.6310",
+        "By activity of the user",
+        "By season",
+        "Socks & <Tights> n/a n/a 12 n/a n/a",
+        "shuffled photos -0.10 (-0.50 to +0.30)",
+        "The same test (warm start) with every product given another product's photo",
+        "+0.04 points (95 % interval -0.20 to +0.30, p = 0.60). No gain, as it should be.",
+        "reads an AUC of 0.5520 (the ranker without photos: 0.6000), 0.5030 on new products",
+        "It knows clicks, clicks of 30 days, days since the first click.",
         "gives an AUC of 0.712 (0.707 on new products)",
+        "true visual attributes as cluster_id reads 0.662",
         "overfitting",
+        "Are predicted click probabilities right?",
+        "Dress 0.710 ± 0.020 0.710 ± 0.020",
+        "16 products in the courier embedding, laid out by PCA",
+        "Cluster 17 largest 1,204 products, 61 % Dress",
+        "Cluster 5 random 1 product",
         "shown, clicked",
+        "Clicked, predicted 0.012 loss 4.42",
+        "Not clicked, predicted 0.731 loss 1.31",
+        "no clicks before",
         "1 h 02 min",
+        "pretrain/courier",
         "8.9 GB",
         "settings.embed.clusters",
     ):
         assert words in page.text, words
     pictures = [a["src"] for tag, a in page.elements if tag == "img"]
-    assert len(pictures) == 10 * 6 + 6
+    assert len(pictures) == 10 * 6 + 8 + 6 + 5
     first = base64.b64decode(pictures[0].removeprefix("data:image/jpeg;base64,"))
     assert first == gallery.neighbours[0].query.jpeg
+    assert len([tag for tag, _ in page.elements if tag == "i"]) == 16 + 5 + 4 + 6
     viewport = [a for tag, a in page.elements if tag == "meta" and a.get("name") == "viewport"]
     assert "width=device-width" in viewport[0]["content"]
 
 
-def test_loads_nothing_and_escapes_all_text(tmp_path: Path) -> None:
-    report = example_report()
-    report["dataset"]["name"] = HOSTILE
-    report["settings"][HOSTILE] = HOSTILE
-    report["cost"]["seconds"][HOSTILE] = 1.0
-    report["sim_score_gap"][HOSTILE] = report["sim_score_gap"]["courier"]
-    report["comparisons"][-1]["a"] = HOSTILE
-    report["primary"]["embedding"] = HOSTILE
-    for row in report["rows"]:
-        row["slices"][f"category={HOSTILE}"] = {"auc": 0.6, "count": 10_000}
-        if row["embedding"] == "courier":
-            row["embedding"] = HOSTILE
-    html, page = render(report, example_gallery(HOSTILE), tmp_path)
-    assert {tag for tag, _ in page.elements}.isdisjoint(
-        {"script", "link", "iframe", "object", "embed", "base", "form", "image", "use"}
+def hostile(value, key: str = ""):
+    """The same report with HOSTILE in every name and text that data or users choose."""
+    if isinstance(value, dict):
+        named = key in ("slices", "sim_score_gap", "seconds", "parts", "settings")
+        return {
+            name + HOSTILE if named and name not in ("item_new", "item_known") else name: hostile(
+                inner, name
+            )
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [hostile(inner, key) for inner in value]
+    if (
+        not isinstance(value, str)
+        or value in ("none", "none/none", "")
+        or key in ("role", "metric")
+    ):
+        return value
+    parts = value.split("/") if key in ("a", "b") else [value]
+    return "/".join(part + HOSTILE for part in parts)
+
+
+@pytest.mark.parametrize("title", [HOSTILE, ""])
+def test_loads_nothing_and_escapes_all_text(title: str, tmp_path: Path) -> None:
+    report = hostile(full_report())
+    html, page = render(report, example_gallery(title, HOSTILE), tmp_path)
+    tags = [tag for tag, _ in page.elements]
+    assert set(tags).isdisjoint(
+        {"link", "iframe", "object", "embed", "base", "form", "image", "use", "a"}
     )
     for tag, attributes in page.elements:
         assert not any(name.startswith("on") for name in attributes), (tag, attributes)
         assert "href" not in attributes and "srcset" not in attributes
         assert (attributes.get("src") or "data:").startswith("data:")
-    style = html[html.index("<style>") : html.index("</style>")]
-    assert not re.search(r"url\(|@import|https?:", style)
-    assert HOSTILE in page.text  # shown as text
-    assert any(a.get("alt") == HOSTILE for _, a in page.elements)
+    for style in re.findall(r"<style>(.*?)</style>", html, re.S) + [
+        attributes["style"] for _, attributes in page.elements if attributes.get("style")
+    ]:
+        loaded = re.findall(r"url\(([^)]*)\)", style)
+        assert all(re.fullmatch(r"data:image/jpeg;base64,[\w+/=]+", one) for one in loaded)
+        assert not re.search(r"@import|https?:", style) and HOSTILE not in style
+    assert tags.count("script") == 1 and HOSTILE not in html
+    # Shown as text: names of rows, parts, categories, gates, stages, settings, products, ...
+    assert page.text.count(HOSTILE) > 300
+    for words in (
+        f"courier{HOSTILE} chosen",
+        f"Dress{HOSTILE}",
+        f"summer{HOSTILE}",
+        f"clicks of 30 days{HOSTILE}",
+        f"pretrain{HOSTILE}",
+        f"made-up shop{HOSTILE}",
+    ):
+        assert " ".join(words.split()) in page.text, words
+    shown = HOSTILE if title else f"{HOSTILE}000007"
+    assert any(a.get("alt") == shown for _, a in page.elements)
+    assert any(a.get("title") == title for tag, a in page.elements if tag == "i")
+
+
+def test_the_policy_allows_the_one_script_and_no_loading(tmp_path: Path) -> None:
+    html, page = render(full_report(), example_gallery(), tmp_path)
+    script = re.findall(r"<script>(.*?)</script>", html, re.S)
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    policy = next(
+        a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": "'unsafe-inline'",
+        "script-src": f"'sha256-{digest}'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    assert not re.search(r"innerHTML|eval|fetch|https?:|document\.write", script[0])
+
+
+def test_an_older_report_renders_without_what_it_lacks(tmp_path: Path) -> None:
+    _, page = render(example_report(), None, tmp_path)
+    for words in (
+        "DeLong",
+        "Popularity alone",
+        "Are predicted click",
+        "Gates by category",
+        "Map of",
+        "Clusters",
+        "furthest off",
+        "Each pre-training",
+        "GAUC leaves out",
+    ):
+        assert words not in page.text, words
+    assert "warm start was not tried" in page.text and "Shuffled photos" in page.text
+
+
+@pytest.mark.parametrize(
+    "name", ["comparisons", "controls", "best_possible", "sim_score_gap", "gates", "reliability"]
+)
+def test_any_optional_field_may_be_absent_or_null(name: str, tmp_path: Path) -> None:
+    report = full_report()
+    del report[name]
+    render(report, None, tmp_path)
+    report[name] = None
+    render(report, None, tmp_path)
 
 
 def test_bars_stand_where_the_figures_say(tmp_path: Path) -> None:

@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-import io
-import json
-import statistics
-
 import pytest
-from report_example import comparison, example_report
-from rich.console import Console
+from report_example import comparison, example_report, full_report
 
-from tfrec_vis.evaluation.summary import as_markdown, print_table, table, verdict, warning
+from tfrec_vis.evaluation.summary import sentences, verdict, warning
 
 PHOTOS = "Product photos pre-trained on clicks (courier, cluster_id)"
 WHERE = "on the last fifth of the clicks."
@@ -82,65 +77,54 @@ def test_warning_only_where_shuffled_photos_gain() -> None:
     assert warning(example_report() | {"controls": {}}) is None
     line = warning(example_report(control=0.009))
     assert line is not None and "+0.90 points (95 % interval +0.50 to +1.30)" in line
-    assert as_markdown(example_report(control=0.009)).startswith(line + "\n")
+    report = full_report()
+    assert warning(report) is None
+    report["controls"]["shuffled_images_warm_start"]["ci95"] = [0.0001, 0.003]
+    assert "by +0.04 points" in (warning(report) or "")
 
 
-def test_table() -> None:
-    report = example_report()
-    report["rows"].reverse()
-    rows = {row.name: row for row in table(report)}
-    assert [table(report)[0].name, table(report)[-1].name] == ["none/none", "truth/cluster_id"]
-    row = rows["courier/cluster_id"]
-    areas = [0.630, 0.631, 0.632]
-    assert (row.seeds, row.primary, row.role) == (3, True, "courier")
-    assert row.auc == pytest.approx(0.631) and row.gauc == pytest.approx(0.621)
-    assert row.auc_sd == pytest.approx(statistics.stdev(areas))
-    assert (row.auc_new, row.auc_known) == pytest.approx((0.625, 0.633))
-    assert [row.difference, *row.ci95] == pytest.approx([0.031, 0.024, 0.038])
-    assert [r.name for r in rows.values() if r.primary] == ["courier/cluster_id"]
-    assert rows["none/none"].difference is None
-
-
-def test_rankers_and_protocols_are_kept_apart() -> None:
-    report = example_report()
-    other = [{**run, "protocol": "warm_start", "auc": 0.7} for run in report["rows"]]
-    report["rows"] += other
-    report["comparisons"].append(
-        comparison("courier/cluster_id", 0.001) | {"protocol": "warm_start"}
+def test_sentences_give_both_protocols_and_the_best_other_pretraining() -> None:
+    protocols, best = sentences(full_report())
+    assert protocols.startswith(
+        "From scratch: +3.1 points (95 % interval +2.4 to +3.8, p < 0.001); "
+        "warm start: +1.2 points (95 % interval +1.0 to +1.5, p < 0.001). From scratch exaggerates"
     )
-    rows = [row for row in table(report) if row.name == "courier/cluster_id"]
-    found = [
-        (row.protocol, round(row.auc, 3), round(row.difference, 3), row.primary) for row in rows
-    ]
-    assert found == [("scratch", 0.631, 0.031, True), ("warm_start", 0.7, 0.001, False)]
-    assert "| protocol |" in as_markdown(report)
+    assert best == (
+        "Against the best other pre-training (imagenet, sim_score, AUC 0.6220): "
+        "+0.90 points (95 % interval +0.20 to +1.60, p < 0.001)."
+    )
 
 
-def test_markdown_and_terminal_hold_every_row() -> None:
-    report = example_report()
-    report["rows"][0]["gauc"] = None
+def test_the_best_other_pretraining_is_neither_ablation_nor_oracle_nor_of_another_setting() -> None:
+    report = full_report()
     for run in report["rows"]:
-        if run["embedding"] == "imagenet":
-            run["embedding"] = "a|b [red]c"
-    text = as_markdown(report)
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + 8
-    assert len({line.replace(r"\|", "").count("|") for line in lines}) == 1
-    line = next(line for line in lines if "chosen" in line)
-    assert "| 0.6310 | 0.0010 | 0.6210 | +3.10 | +2.40 to +3.80 | < 0.001 | < 0.001 |" in line
-    assert "Best possible AUC (true click probabilities): 0.7120" in text
-
-    output = io.StringIO()
-    print_table(report, Console(file=output, width=200))
-    shown = output.getvalue()
-    assert verdict(report) in " ".join(shown.split())
-    assert "a|b [red]c" in shown and "+2.40 to +3.80" in shown
+        if run["feature"] == "vector" and run["role"] == "baseline":
+            run.update(embedding="an_ablation", role="ablation", auc=0.9)
+        if run["role"] == "baseline" and run["protocol"] == "warm_start":
+            run["auc"] = 0.8
+    assert "(imagenet, sim_score, AUC 0.6220)" in sentences(report)[1]
 
 
-def test_numbers_are_whole_in_a_narrow_terminal() -> None:
-    report = json.loads(json.dumps(example_report()).replace("imagenet", "vectors-from-elsewhere"))
-    output = io.StringIO()
-    print_table(report, Console(file=output, width=80))
-    lines = output.getvalue().splitlines()
-    assert "…" not in output.getvalue() and max(map(len, lines)) <= 80
-    assert any("+3.10" in line and "0.6310" in line for line in lines)
+def test_sentences_where_something_was_not_done() -> None:
+    scratch, best = sentences(example_report())
+    assert "warm start was not tried" in scratch and "+0.90 points" in best
+    report = example_report()
+    report["comparisons"] = []
+    assert sentences(report)[1].endswith("AUC 0.6220): not compared.")
+    report = full_report()
+    report["comparisons"] = [c for c in report["comparisons"] if c["protocol"] == "scratch"]
+    assert "warm start: undefined." in sentences(report)[0]
+    for run in report["rows"]:
+        run["protocol"] = "warm_start"
+    report["primary"]["protocol"] = "warm_start"
+    assert not any("scratch" in line for line in sentences(report))
+    report["primary"].update(embedding="none", feature="none")
+    assert sentences(report) == []
+    assert sentences({"rows": [], "primary": None}) == []
+
+
+def test_a_comparison_with_the_best_other_is_of_one_protocol() -> None:
+    report = full_report()
+    other = comparison("courier/cluster_id", 0.5) | {"b": "imagenet/sim_score", "ranker": "dcn"}
+    report["comparisons"].insert(0, other)
+    assert "+0.90 points" in sentences(report)[1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from tfrec_vis.ranking import FEATURES, RankerTables
+from tfrec_vis.ranking import Ranker, RankerTables
 
 ITEMS, USERS, HISTORY, WIDTH, DAY = 20, 5, 4, 6, 86_400
 START = 1_600_000_000
@@ -41,28 +43,48 @@ def toy_vectors() -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def toy_inputs(rows: int, feature: str = "none", seed: int = 0) -> Inputs:
+def toy_visual() -> dict[str, Any]:
+    """Arguments of ``VisualFeatures`` for all features."""
+    return {"vector_dim": WIDTH, "clusters": 3, "semantic": (2, 4)}
+
+
+def toy_item_tables() -> dict[str, np.ndarray]:
+    """Tables of ``VisualFeatures.set_tables``; item 5 has no picture."""
+    random = np.random.default_rng(6)
+    semantic = random.integers(0, 4, [ITEMS + 1, 2])
+    tables = {"vectors": toy_vectors(), "clusters": np.arange(-1, ITEMS) % 4 - 1}
+    tables["clusters"][0] = semantic[[0, 5]] = -1
+    tables["vectors"][5] = 0
+    return {**tables, "semantic_ids": semantic}
+
+
+def toy_inputs(rows: int, seed: int = 0) -> Inputs:
     """Random rows; the shorter histories are padded, the first is empty."""
     random = np.random.default_rng(seed)
     history = random.integers(1, ITEMS + 1, [rows, HISTORY]).astype(np.int32)
     clicks = random.integers(0, HISTORY + 1, rows)
-    clicks[0] = 0
+    clicks[:1] = 0
     history[np.arange(HISTORY) >= clicks[:, None]] = 0
-    inputs = {
+    return {
         "user": random.integers(0, USERS + 1, rows).astype(np.int32),
         "item": random.integers(1, ITEMS + 1, rows).astype(np.int32),
         "history": history,
         "timestamp": START + random.integers(0, 60 * DAY, rows),
         "context_device": random.integers(0, 3, rows).astype(np.int32),
     }
-    if feature == "sim_score":
-        inputs["sim_score"] = random.normal(size=[rows, HISTORY + 3]).astype(np.float32)
-    return inputs
 
 
-def tables_for(feature: str) -> RankerTables:
-    """The toy tables, with cluster ids where the feature needs them."""
-    assert feature in FEATURES
-    clusters = np.append(-1, np.arange(ITEMS) % 3)
-    tables = toy_tables()
-    return tables.with_clusters(clusters, 3) if feature == "cluster_id" else tables
+def toy_ranker(feature: str = "none", ranker: str = "din", **visual: Any) -> Ranker:
+    """A ranker over the toy tables, items' vectors and so on in it."""
+    model = Ranker(toy_tables(), feature, ranker=ranker, visual={**toy_visual(), **visual})
+    if model.visual is not None:
+        model.visual.set_tables(**toy_item_tables())
+    return model
+
+
+def moved(model: Ranker) -> Ranker:
+    """The model with large random weights, so that every input matters."""
+    random = np.random.default_rng(7)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(scale=0.2, size=variable.shape))
+    return model

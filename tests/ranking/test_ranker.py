@@ -7,54 +7,53 @@ import tensorflow_recommenders as tfrs
 import tf_keras as keras
 from ranking_cases import (
     HISTORY,
-    WIDTH,
+    ITEMS,
     Inputs,
-    tables_for,
+    moved,
     toy_inputs,
+    toy_item_tables,
+    toy_ranker,
     toy_tables,
     toy_vectors,
 )
 
-from tfrec_vis.ranking import FEATURES, Ranker
+from tfrec_vis.ranking import FEATURES, RANKERS, Ranker
+
+EVERYTHING = "+".join(FEATURES[1:])
 
 
-def ranker(feature: str) -> Ranker:
-    model = Ranker(tables_for(feature), feature, WIDTH)
-    if model.vector is not None:
-        model.vector.set_table(toy_vectors())
-    return model
+def step(model: Ranker, inputs: Inputs, clicked: np.ndarray) -> set[str]:
+    """One step of descent; gives the weights that it left as they were."""
+    before = model.learned()
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss((inputs, clicked))
+    keras.optimizers.SGD(0.1).minimize(loss, model.trainable_variables, tape)
+    after = model.learned()
+    return {name for name, value in before.items() if (after[name] == value).all()}
 
 
-def moved(model: Ranker) -> Ranker:
-    """The model with large random weights, so that every input matters."""
-    for variable in model.trainable_variables:
-        variable.assign(tf.random.normal(variable.shape, stddev=0.2))
-    return model
+@pytest.mark.parametrize("kind", RANKERS)
+def test_a_step_of_training_moves_every_weight(kind: str) -> None:
+    model = moved(toy_ranker(EVERYTHING, kind))
+    still = step(model, toy_inputs(64), (np.arange(64) % 2).astype(np.float32))
+    # The softmax takes no notice of an attention's last bias; training, none of the scale.
+    assert {n for n in still if not n.startswith("standardize")} <= {
+        n for n in model.learned() if "attention" in n and n.endswith("network.1.bias")
+    }
+    assert model(toy_inputs(5)).shape == (5,)
 
 
-@pytest.mark.parametrize("feature", FEATURES)
-def test_a_step_of_training_moves_every_weight(feature: str) -> None:
-    model = moved(ranker(feature))
+def test_trains_by_keras_fit() -> None:
+    model, clicked = toy_ranker(), (np.arange(64) % 2).astype(np.float32)
     assert isinstance(model, tfrs.models.Model)
     assert isinstance(model.task, tfrs.tasks.Ranking)
-    before = [v.numpy() for v in model.trainable_variables]
-    model.compile(optimizer=keras.optimizers.SGD(0.1))
-    clicked = (np.arange(32) % 2).astype(np.float32)
-    inputs = toy_inputs(32, feature)
-    logs = model.fit(inputs, clicked, batch_size=32, verbose=0).history
-    # The softmax takes no notice of the attention's last bias.
-    still = [
-        variable.name
-        for variable, old in zip(model.trainable_variables, before, strict=True)
-        if (variable.numpy() == old).all()
-    ]
-    assert len(still) <= 1 and all("attention" in name for name in still), still
-    assert np.isfinite(logs["loss"][0])
-    assert model(toy_inputs(5, feature)).shape == (5,)
+    model.compile(optimizer=keras.optimizers.Adam(0.02))
+    history = model.fit(toy_inputs(64), clicked, batch_size=64, epochs=20, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0] < 1
 
 
 def test_the_loss_is_the_cross_entropy_of_the_logits() -> None:
-    model = moved(ranker("none"))
+    model = moved(toy_ranker())
     inputs, clicked = toy_inputs(16), (np.arange(16) % 3 == 0).astype(np.float32)
     logits = model(inputs).numpy().astype(float)
     probability = 1 / (1 + np.exp(-logits))
@@ -62,10 +61,10 @@ def test_the_loss_is_the_cross_entropy_of_the_logits() -> None:
     assert float(model.compute_loss((inputs, clicked))) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("feature", ["none", "vector", "cluster_id"])
-def test_padding_of_histories_has_no_influence(feature: str) -> None:
-    model = moved(ranker(feature))
-    inputs = toy_inputs(8, feature)
+@pytest.mark.parametrize("kind", RANKERS)
+def test_padding_of_histories_has_no_influence(kind: str) -> None:
+    model = moved(toy_ranker("vector+cluster_id", kind))
+    inputs = toy_inputs(8)
     longer = np.pad(inputs["history"], [(0, 0), (0, 3)])
     np.testing.assert_allclose(
         model(inputs), model({**inputs, "history": longer}), rtol=1e-5, atol=1e-6
@@ -76,10 +75,11 @@ def without_history(inputs: Inputs) -> Inputs:
     return {**inputs, "history": np.zeros_like(inputs["history"])}
 
 
-@pytest.mark.parametrize("feature", ["none", "vector", "cluster_id"])
-def test_the_history_matters_and_its_length_alone_does_not(feature: str) -> None:
-    model = moved(ranker(feature))
-    inputs = toy_inputs(8, feature)
+@pytest.mark.parametrize("kind", RANKERS)
+@pytest.mark.parametrize("feature", ["none", "vector+cluster_id"])
+def test_the_history_matters_and_its_length_alone_does_not(kind: str, feature: str) -> None:
+    model = moved(toy_ranker(feature, kind))
+    inputs = toy_inputs(8)
     full = (inputs["history"] > 0).any(axis=1)
     changed = model(inputs).numpy() != model(without_history(inputs)).numpy()
     assert changed[full].all() and not changed[~full].any()
@@ -90,30 +90,83 @@ def test_the_history_matters_and_its_length_alone_does_not(feature: str) -> None
     )
 
 
-def test_the_feature_reaches_the_logits() -> None:
-    inputs = toy_inputs(8, "sim_score")
-    model = moved(ranker("sim_score"))
-    other = {**inputs, "sim_score": inputs["sim_score"] + 1}
-    assert (model(inputs).numpy() != model(other).numpy()).all()
-    model = moved(ranker("vector"))
-    before = model(inputs).numpy()
-    model.vector.set_table(np.roll(toy_vectors(), 3, axis=0))
-    assert (model(inputs).numpy() != before).all()
+@pytest.mark.parametrize("rows", [0, 1])
+@pytest.mark.parametrize("kind", RANKERS)
+def test_batches_of_none_and_one(kind: str, rows: int) -> None:
+    model, inputs = moved(toy_ranker(EVERYTHING, kind)), toy_inputs(8)
+    few = {name: values[:rows] for name, values in inputs.items()}
+    np.testing.assert_allclose(model(few), model(inputs)[:rows], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("feature", FEATURES[1:])
+def test_the_feature_reaches_the_logits(feature: str) -> None:
+    inputs, model = toy_inputs(8), moved(toy_ranker(feature))
+    before, full = model(inputs).numpy(), (inputs["history"] > 0).any(axis=1)
+    shifted = {n: np.roll(t[1:], 3, axis=0) for n, t in toy_item_tables().items()}
+    none = {n: t[:1] for n, t in toy_item_tables().items()}
+    model.visual.set_tables(**{n: np.concatenate([none[n], shifted[n]]) for n in shifted})
+    assert (model(inputs).numpy() != before)[full].mean() > 0.7
+
+
+def test_given_cosines_equal_those_of_the_vectors() -> None:
+    inputs, model = toy_inputs(8), moved(toy_ranker("sim_score+sim_tier"))
+    vectors = toy_item_tables()["vectors"]
+    cosines = np.einsum("nd,nld->nl", vectors[inputs["item"]], vectors[inputs["history"]])
+    np.testing.assert_allclose(model(inputs), model({**inputs, "cosines": cosines}), atol=1e-5)
+    alone = toy_ranker("sim_score+sim_tier", vector_dim=0)
+    alone.set_learned(model.learned())
+    alone.visual.set_tables(vectors=vectors)
+    np.testing.assert_allclose(model(inputs), alone({**inputs, "cosines": cosines}), atol=1e-5)
+
+
+def test_an_attribute_bucket_is_shared_by_the_rare_alone() -> None:
+    model, tables = toy_ranker(), toy_tables()
+    rows = model.rows.numpy()
+    for a, b in np.ndindex(ITEMS + 1, ITEMS + 1):
+        for column, buckets in enumerate(tables.buckets):
+            one, other = buckets[tables.values[[a, b], column]]
+            assert (rows[a, column] == rows[b, column]) == (one == other)
+    assert not set(rows[:, 0]) & set(rows[:, 1])
+    assert rows.max() + 1 == sum(int(b.max()) + 1 for b in tables.buckets)
+
+
+def test_numbers_given_beforehand_change_nothing() -> None:
+    model, inputs = moved(toy_ranker()), toy_inputs(8)
+    given = {**inputs, "numbers": model.numbers(inputs)}
+    np.testing.assert_array_equal(model(given), model(inputs))
 
 
 def test_tables_of_events_and_items_are_not_trained() -> None:
-    model = ranker("vector")
-    fixed = [model.attribute_values, *model.attribute_buckets, model.clicks.keys, model.shown.keys]
+    model = toy_ranker(EVERYTHING)
+    fixed = [model.values, model.rows, model.clicks.keys, model.shown.keys]
+    fixed += model.visual.tables.values()
     trained = {v.ref() for v in model.trainable_variables}
-    assert not trained & {v.ref() for v in [*fixed, model.vector.table]}
+    assert not trained & {v.ref() for v in fixed}
 
 
 def test_a_log_without_shown_rows_has_no_statistics_of_them() -> None:
     with_them, without = Ranker(toy_tables()), Ranker(toy_tables(shown=0))
-    widths = [m.cross[0].trainable_variables[0].shape[0] for m in (with_them, without)]
+    widths = [m.standardize.width for m in (with_them, without)]
     assert widths[0] - widths[1] == with_them.shown.width
 
 
-def test_an_unknown_feature_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected a feature of none, vector"):
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="vector"):
         Ranker(toy_tables(), "picture")
+    with pytest.raises(ValueError, match="expected a ranker of din, dcn, dlrm"):
+        Ranker(toy_tables(), ranker="dien")
+
+
+def test_items_can_be_exchanged() -> None:
+    model, inputs, tables = moved(toy_ranker()), toy_inputs(8), toy_tables()
+    before = model(inputs).numpy()
+    tables.values[1:] = np.roll(tables.values[1:], 1, axis=0)
+    model.set_items(tables)
+    assert (model(inputs).numpy() != before).any()
+    model.set_items(toy_tables())
+    np.testing.assert_array_equal(model(inputs), before)
+
+
+def test_vectors_are_of_the_toy_items() -> None:
+    assert len(toy_vectors()) == ITEMS + 1
+    assert tf.reduce_all(tf.constant(toy_tables().values[0]) == 0)

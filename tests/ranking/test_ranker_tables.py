@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ranking_cases import ITEMS, toy_tables
 
 from tfrec_vis.data import read_impressions, read_items
 from tfrec_vis.ranking import RankerTables
@@ -87,15 +86,3 @@ def test_inputs_cut_longer_histories_to_the_newest(
 ) -> None:
     rows = read_impressions(prepared_shop, "test", 20)
     np.testing.assert_array_equal(tables.inputs(rows)["history"], rows.history[:, :HISTORY])
-
-
-def test_with_clusters_adds_an_attribute_whose_none_is_zero() -> None:
-    clusters = np.append(-1, np.arange(ITEMS) % 3)
-    clusters[5] = -1
-    before = toy_tables()
-    tables = before.with_clusters(clusters, 4)
-    assert tables.attributes == ("item_id", "category", "cluster_id")
-    np.testing.assert_array_equal(tables.values[:, :2], before.values)
-    np.testing.assert_array_equal(tables.values[:, 2], clusters + 1)
-    np.testing.assert_array_equal(tables.buckets[2], np.arange(5))  # none is shared
-    assert before.attributes == ("item_id", "category")

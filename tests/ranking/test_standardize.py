@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-from ranking_cases import tables_for, toy_inputs
+from ranking_cases import toy_inputs, toy_tables
 
 from tfrec_vis.ranking import Ranker, Standardize
 
@@ -45,12 +45,10 @@ def test_fitted_again_in_a_traced_graph() -> None:
 
 
 def test_a_ranker_takes_the_scale_of_its_training_rows() -> None:
-    ranker = Ranker(tables_for("none"), "none")
-    inputs = toy_inputs(200, "none", 0)
-    ranker.fit_scale(inputs)
-    place = inputs["item"], inputs["timestamp"]
-    statistics = tf.concat([ranker.clicks(*place), ranker.shown(*place)], axis=1)
-    scaled = ranker.standardize(statistics).numpy()
+    ranker = Ranker(toy_tables())
+    numbers = ranker.numbers(toy_inputs(200))
+    ranker.fit_scale(numbers)
+    scaled = ranker.standardize(numbers[:, -ranker.standardize.width :]).numpy()
     varied = scaled.std(axis=0) > 0
     assert varied.any()
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-4)

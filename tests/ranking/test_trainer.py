@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from ranking_cases import WIDTH, Inputs, tables_for, toy_inputs, toy_vectors
+import tf_keras as keras
+from ranking_cases import HISTORY, Inputs, toy_inputs, toy_item_tables, toy_tables, toy_visual
 from sklearn.metrics import roc_auc_score
 
 from tfrec_vis.ranking import Trainer
@@ -18,16 +19,16 @@ def deterministic() -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def toy_rows(feature: str, rows: int, seed: int) -> tuple[Inputs, np.ndarray]:
+def toy_rows(rows: int, seed: int) -> tuple[Inputs, np.ndarray]:
     """Clicks are decided by the item's category, 19 times of 20."""
-    inputs = toy_inputs(rows, feature, seed)
+    inputs = toy_inputs(rows, seed)
     flipped = np.random.default_rng(seed + 100).random(rows) < 0.05
     return inputs, ((inputs["item"] % 4 < 2) != flipped).astype(np.int32)
 
 
 def trainer() -> Trainer:
-    made = Trainer(tables_for("vector"), "vector", WIDTH, batch_size=64, learning_rate=0.02)
-    made.set_item_tables(tables_for("vector"), toy_vectors())
+    made = Trainer(toy_tables(), "vector", visual=toy_visual(), batch_size=64, learning_rate=0.02)
+    made.set_item_tables(toy_tables(), **toy_item_tables())
     return made
 
 
@@ -39,8 +40,8 @@ def used() -> Trainer:
 
 def fitted(one: Trainer, seed: int, epochs: int, rows_seed: int = 0) -> Fit:
     one.epochs = epochs
-    train = toy_rows("vector", ROWS, rows_seed)
-    return one.fit(train, toy_rows("vector", 300, 1), {"test": toy_inputs(300, "vector", 2)}, seed)
+    train = toy_rows(ROWS, rows_seed)
+    return one.fit(train, toy_rows(300, 1), {"test": toy_inputs(300, 2)}, seed)
 
 
 def test_the_same_seed_gives_the_same_scores_whatever_came_before(used: Trainer) -> None:
@@ -52,8 +53,9 @@ def test_the_same_seed_gives_the_same_scores_whatever_came_before(used: Trainer)
         assert one.epochs == first.epochs
         for name in ("validation", "test"):
             np.testing.assert_array_equal(one.scores[name], first.scores[name])
-        for mine, theirs in zip(one.weights, first.weights, strict=True):
-            np.testing.assert_array_equal(mine, theirs)
+        assert list(one.weights) == list(first.weights)
+        for name, weight in first.weights.items():
+            np.testing.assert_array_equal(one.weights[name], weight)
     assert (other.scores["test"] != first.scores["test"]).any()
 
 
@@ -64,11 +66,11 @@ def test_another_seed_gives_other_scores(used: Trainer) -> None:
 
 def test_learns_an_obvious_signal(used: Trainer) -> None:
     fit = fitted(used, seed=0, epochs=4)
-    assert roc_auc_score(toy_rows("vector", 300, 2)[1], fit.scores["test"]) > 0.8
+    assert roc_auc_score(toy_rows(300, 2)[1], fit.scores["test"]) > 0.8
 
 
 def test_keeps_the_weights_of_the_best_epoch(used: Trainer) -> None:
-    inputs, clicked = toy_rows("vector", 300, 1)
+    inputs, clicked = toy_rows(300, 1)
     fit = fitted(used, seed=0, epochs=8)
     assert 1 <= fit.epochs < 8  # the signal is learnt long before
     np.testing.assert_array_equal(used.predict(inputs), fit.scores["validation"])
@@ -82,8 +84,70 @@ def test_keeps_the_weights_of_the_best_epoch(used: Trainer) -> None:
 def test_scores_are_probabilities_in_the_order_of_the_rows(used: Trainer) -> None:
     scores = fitted(used, seed=0, epochs=1).scores["test"]
     assert scores.dtype == np.float64 and ((scores > 0) & (scores < 1)).all()
-    inputs = toy_inputs(300, "vector", 2)
+    inputs = toy_inputs(300, 2)
     for row in (0, 17, 299):
         alone = used.predict({n: v[row : row + 1] for n, v in inputs.items()})
         assert alone[0] == pytest.approx(scores[row], rel=1e-4)
     assert used.predict({n: v[:0] for n, v in inputs.items()}).shape == (0,)
+
+
+def by_hand(one: Trainer, seed: int, start: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One epoch from ``start`` with NumPy's batches and steps outside the trainer's graph."""
+    inputs, clicked = toy_rows(ROWS, 0)
+    model = trainer().model
+    model.set_learned(start)
+    optimizer = keras.optimizers.Adam(0.02)
+    order = np.random.default_rng(seed).permutation(ROWS)
+    for first in range(0, ROWS, 64):
+        chosen = order[first : first + 64]
+        batch = {name: values[chosen] for name, values in inputs.items()}
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss((batch, clicked[chosen].astype(np.float32)))
+        optimizer.minimize(loss, model.trainable_variables, tape)
+    return model.learned()
+
+
+def test_a_start_is_gone_on_from_with_a_new_optimizer(used: Trainer) -> None:
+    start = fitted(used, seed=5, epochs=1).weights
+    used.epochs = 1
+    rows = toy_rows(ROWS, 0)
+    went_on = used.fit(rows, toy_rows(300, 1), {}, 6, start=start)
+    assert went_on.epochs == 1
+    for name, weight in by_hand(used, 6, start).items():
+        np.testing.assert_allclose(went_on.weights[name], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_goes_on_with_images_from_without(used: Trainer) -> None:
+    plain = Trainer(toy_tables(), batch_size=64, epochs=1, learning_rate=0.02)
+    rows, validation = toy_rows(ROWS, 0), toy_rows(300, 1)
+    start = plain.fit(rows, validation, {}, 1).weights
+    used.epochs = 2
+    fit = used.fit(rows, validation, {"test": toy_inputs(300, 2)}, 2, start=start)
+    assert 1 <= fit.epochs <= 2
+    assert set(fit.weights) > set(start)
+    assert roc_auc_score(toy_rows(300, 2)[1], fit.scores["test"]) > 0.8
+
+
+def test_item_tables_are_what_training_sees(used: Trainer) -> None:
+    first = fitted(used, seed=0, epochs=1).scores["test"]
+    tables = toy_item_tables()
+    used.set_item_tables(toy_tables(), vectors=np.roll(tables["vectors"], 3, axis=0))
+    other = fitted(used, seed=0, epochs=1).scores["test"]
+    used.set_item_tables(toy_tables(), vectors=tables["vectors"])
+    again = fitted(used, seed=0, epochs=1).scores["test"]
+    assert (first != other).any()
+    np.testing.assert_array_equal(first, again)
+
+
+def test_given_cosines_are_a_training_input() -> None:
+    made = Trainer(toy_tables(), "sim_score", ranker="dcn", batch_size=64, learning_rate=0.02)
+    inputs, _ = toy_rows(ROWS, 0)
+    random = np.random.default_rng(0)
+    mask = inputs["history"] > 0
+    cosines = np.where(mask, random.uniform(-1, 1, [ROWS, HISTORY]), 0).astype(np.float32)
+    clicked = (cosines.sum(axis=1) > 0).astype(np.int32)
+    rows = {**inputs, "cosines": cosines}, clicked
+    fit = made.fit(rows, rows, {}, 0)
+    assert (
+        roc_auc_score(clicked[mask.any(axis=1)], fit.scores["validation"][mask.any(axis=1)]) > 0.9
+    )

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras as keras
 from clean_process import call_in_clean_process
 
 from tfrec_vis.data import Impressions
 from tfrec_vis.errors import InputError
-from tfrec_vis.evaluation.rows import Rows
-from tfrec_vis.ranking import FEATURES, Ranker, RankerTables, Trainer
+from tfrec_vis.ranking import Ranker, RankerTables, Trainer
 from tfrec_vis.serving import export_ranker, write_warmup
 from tfrec_vis.serving.click_history import compact_history
 
@@ -23,6 +21,15 @@ ITEM_IDS = np.array(["", *(f"0{i:03d}é" for i in range(1, ITEMS + 1))])
 USERS = np.array(["ann", "bob", "zoë"])
 CONTEXT = {"device": np.array(["", "phone"]), "page_type": np.array(["cart"])}
 START = 1_600_000_000
+
+# Every feature and every ranker; the last with everything.
+CASES = (
+    ("none", "din"),
+    ("vector", "dcn"),
+    ("sim_score", "dlrm"),
+    ("cluster_id+semantic_id", "dcn"),
+    ("vector+sim_score+cluster_id+sim_tier+semantic_id", "din"),
+)
 
 Request = dict[str, np.ndarray]
 
@@ -126,23 +133,44 @@ def item_vectors() -> np.ndarray:
     return vectors.astype(np.float32)
 
 
-def ranker_and_scores(feature: str) -> tuple[Ranker, RankerTables, np.ndarray]:
-    """An untrained ranker of lively weights, and the scores that ``evaluate`` computes."""
-    vectors = item_vectors()
-    known = tables()
-    if feature == "cluster_id":
-        known = known.with_clusters(np.arange(-1, ITEMS) % 7, 7)
-    rows = Rows({"test": impressions()}, known, ITEM_IDS, np.zeros(0))
-    inputs = dict(rows.inputs["test"])
-    if feature == "sim_score":
-        inputs["sim_score"] = rows.sim_scores(vectors)["test"]
-    keras.utils.set_random_seed(4)
-    trainer = Trainer(rows.tables, feature, WIDTH)
-    trainer.set_item_tables(rows.tables, vectors)
+def item_tables() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(7)
+    semantic_ids = random.integers(0, 3, [ITEMS + 1, 2])
+    semantic_ids[[0, 7]] = -1
+    categories = np.arange(ITEMS + 1) % 4
+    clusters = np.arange(-1, ITEMS) % 7
+    clusters[[0, 7]] = -1
+    return {
+        "vectors": item_vectors(),
+        "clusters": clusters,
+        "semantic_ids": semantic_ids,
+        "categories": categories,
+    }
+
+
+def ranker_and_scores(feature: str, kind: str) -> tuple[Ranker, np.ndarray]:
+    """An untrained ranker of lively weights, and the scores that ``evaluate`` computes.
+
+    It is given the cosines there, and computes them here.
+    """
+    visual = {"clusters": 7, "semantic": (2, 3), "categories": 4}
+    vector_dim = WIDTH if "vector" in feature else 0
+    trainer = Trainer(tables(), feature, ranker=kind, visual={**visual, "vector_dim": vector_dim})
+    trainer.set_item_tables(tables(), **item_tables())
     random = np.random.default_rng(5)
     for variable in trainer.model.trainable_variables:
         variable.assign(random.normal(scale=0.25, size=variable.shape))
-    return trainer.model, rows.tables, trainer.predict(inputs)
+    inputs = tables().inputs(impressions())
+    if "sim" in feature:
+        vectors = item_vectors()
+        inputs["cosines"] = np.einsum(
+            "nd,nld->nl", vectors[inputs["item"]], vectors[inputs["history"]]
+        )
+    ranker = Ranker(tables(), feature, ranker=kind, visual={**visual, "vector_dim": WIDTH})
+    if ranker.visual is not None:
+        ranker.visual.set_tables(**item_tables())
+    ranker.set_learned(trainer.model.learned())
+    return ranker, trainer.predict(inputs)
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +180,9 @@ def exported(
     """feature -> (SavedModel, evaluate's scores)."""
     root = tmp_path_factory.mktemp("rankers")
     found = {}
-    for feature in FEATURES:
-        ranker, known, scores = ranker_and_scores(feature)
-        vectors = item_vectors() if feature == "sim_score" else None
-        export_ranker(ranker, known, vectors, root / feature)
+    for feature, kind in CASES:
+        ranker, scores = ranker_and_scores(feature, kind)
+        export_ranker(ranker, tables(), root / feature)
         found[feature] = root / feature, scores
     yield found
 
@@ -253,19 +280,16 @@ def test_a_wrong_request_is_refused_with_the_reason(
         call(**tensors({**as_request(impressions()), **change}))
 
 
-def test_vectors_must_fit(tmp_path: Path) -> None:
-    known = tables()
-    with pytest.raises(ValueError, match="sim_score alone"):
-        export_ranker(Ranker(known), known, item_vectors(), tmp_path)
-    with pytest.raises(ValueError, match="got 30"):
-        export_ranker(Ranker(known, "sim_score"), known, item_vectors()[1:], tmp_path)
+def test_cosines_need_vectors(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="vectors to compute them from"):
+        export_ranker(Ranker(tables(), "sim_score"), tables(), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["page-type", "history_item_id", "größe"])
 def test_a_context_feature_needs_a_name_that_an_input_can_have(name: str, tmp_path: Path) -> None:
     ranker = Ranker(tables())
     with pytest.raises(InputError, match=f"{name}.*rename"):
-        export_ranker(ranker, replace(tables(), context={name: np.array(["a"])}), None, tmp_path)
+        export_ranker(ranker, replace(tables(), context={name: np.array(["a"])}), tmp_path)
 
 
 def test_compact_history_against_a_loop() -> None:

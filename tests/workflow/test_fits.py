@@ -40,6 +40,20 @@ def test_too_many_codes_are_named_before_training(tmp_path: Path, prepared_shop:
         check_fits(asked, prepared_shop)
 
 
+def test_what_evaluate_names_is_looked_for_before_training(
+    tmp_path: Path, prepared_shop: Path
+) -> None:
+    asked = recipe(tmp_path, 5)
+    for name, told in (
+        ("slices", "evaluate.slices: the data have no declared feature 'postion'; did you mean "),
+        ("images_off", "evaluate.images_off: no item is of category 'postion'; known: "),
+    ):
+        changed = replace(asked, evaluate=replace(asked.evaluate, **{name: ["postion"]}))
+        with pytest.raises(InputError, match=told):
+            check_fits(changed, prepared_shop)
+    check_fits(replace(asked, evaluate=replace(asked.evaluate, slices=["position"])), prepared_shop)
+
+
 @pytest.mark.parametrize(("split", "clicks"), [("test", 0), ("train", "rows"), ("validation", 0)])
 def test_rows_of_one_class_are_named_before_training(
     tmp_path: Path, prepared_shop: Path, split: str, clicks: int | str

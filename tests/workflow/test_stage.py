@@ -161,6 +161,63 @@ def test_what_other_settings_left_behind_is_not_resumed(tmp_path: Path) -> None:
     assert make.found[1] == []
 
 
+class Trainer(Maker):
+    """A maker that keeps its results under names of their own, and does none twice."""
+
+    def __init__(self, *wanted: str) -> None:
+        super().__init__()
+        self.wanted, self.done = wanted, []
+
+    def __call__(self, folder: Path) -> None:
+        self.calls += 1
+        self.found.append(sorted(p.name for p in folder.iterdir() if p.name[0] != "."))
+        (folder / "runs").mkdir(exist_ok=True)
+        for name in self.wanted:
+            if name == self.die_before:
+                raise Killed
+            if not (folder / "runs" / name).exists():
+                (folder / "runs" / name).write_text(name)
+                self.done.append(name)
+        (folder / "table").write_text(" ".join(self.wanted))
+
+
+def trained(work: Path, make: Trainer) -> Stage:
+    return Stage("evaluate", work / "out", make.wanted, [], make, resumable=True, keeps="runs")
+
+
+def test_what_is_kept_is_there_for_other_settings(tmp_path: Path) -> None:
+    first, more, less = Trainer("a", "b"), Trainer("a", "b", "c"), Trainer("b")
+    for make in (first, more, less):
+        trained(tmp_path, make).run()
+    assert (first.done, more.done, less.done) == (["a", "b"], ["c"], [])
+    assert more.found == less.found == [["runs"]]  # nothing else of what was made before
+    assert (tmp_path / "out/table").read_text() == "b"
+    assert names(tmp_path / "out/runs") == ["a", "b", "c"] and names(tmp_path) == ["out"]
+
+
+def test_what_an_interrupted_making_kept_is_there_for_other_settings(tmp_path: Path) -> None:
+    trained(tmp_path, Trainer("a")).run()
+    killed = Trainer("b", "c", "d")
+    killed.die_before = "d"
+    with pytest.raises(Killed):
+        trained(tmp_path, killed).run()
+    more = Trainer("a", "b", "c", "e")
+    trained(tmp_path, more).run()
+    assert more.done == ["e"]
+
+
+def test_a_forced_making_finds_nothing(tmp_path: Path) -> None:
+    trained(tmp_path, Trainer("a", "b")).run()
+    killed = Trainer("c", "d")
+    killed.die_before = "d"
+    with pytest.raises(Killed):
+        trained(tmp_path, killed).run()
+    forced = Trainer("a", "b")
+    trained(tmp_path, forced).run(force=True)
+    assert forced.done == ["a", "b"] and forced.found == [[]]
+    assert names(tmp_path / "out/runs") == ["a", "b"]
+
+
 def test_an_interrupted_second_making_leaves_the_first_in_place(tmp_path: Path) -> None:
     make = Maker()
     stage(tmp_path, make).run()

@@ -2,109 +2,152 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import tfrec_vis
 from tfrec_vis.errors import InputError
 from tfrec_vis.evaluation.rows import Rows
 from tfrec_vis.evaluation.settings import EvaluateSettings
+from tfrec_vis.evaluation.vectors import Vectors
 from tfrec_vis.metrics import auc
-from tfrec_vis.ranking import Trainer
+from tfrec_vis.ranking import Trainer, parse_features
 
 Inputs = dict[str, np.ndarray]
 
 
-def run_name(embedding: str, feature: str, train_on: str, seed: int) -> str:
-    """File name of one training's scores and weights."""
-    return f"{embedding}-{feature}-{train_on}-{seed}.npz"
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """An embedding as the experiment sees it, by ``item_index``.
-
-    Attributes:
-        name: "courier", "imagenet", ...
-        role: "courier", "baseline" or "oracle"; "none" for no image.
-        vectors: float32 [items + 1, d].
-        clusters: int32 [items + 1], -1 for none.
-        cluster_count: number of clusters.
-    """
-
-    name: str
-    role: str
-    vectors: np.ndarray
-    clusters: np.ndarray
-    cluster_count: int
-
-
 @dataclass(frozen=True)
 class Cell:
-    """Scores of one embedding and feature over seeds.
+    """Scores of one embedding and feature in one ranker and protocol.
+
+    Runs are those of all seeds of the ranker for the first pre-training, then those for the next.
 
     Attributes:
-        embedding, feature, role: what it is.
+        embedding, feature, ranker, protocol, role: what it is.
         train_on: the training rows used.
-        validation: float64 [seeds, rows].
-        test: float64 [seeds, rows].
+        pretrain_seeds: how many pre-trainings there are.
+        test: float64 [runs, rows].
+        reached: mean AUC of the runs on the validation rows.
+        gates: of each feature, float [runs, categories]; empty without gates.
+        files: names of the runs' files.
     """
 
     embedding: str
     feature: str
+    ranker: str
+    protocol: str
     role: str
     train_on: str
-    validation: np.ndarray
+    pretrain_seeds: int
     test: np.ndarray
+    reached: float
+    gates: dict[str, np.ndarray]
+    files: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """EMBEDDING/FEATURE, as comparisons name it."""
+        return f"{self.embedding}/{self.feature}"
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of the ranker for each pre-training."""
+        return len(self.test) // self.pretrain_seeds
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a training is of, but for its rows and seed."""
+
+    embedding: Vectors | None
+    feature: str
+    ranker: str
+    protocol: str
 
 
 class CellRunner:
     """Runs cells; a training that is in ``folder`` already is not done again.
 
+    The file of a training is named by what it is, by a hash of the data, and by one of all else
+    that it was made from: embedding and settings. So files of other settings may lie beside it;
+    those of other data, which pile up as days are added, are removed.
+
     Args:
         rows: the data.
         settings: the experiment's settings.
         folder: where every training's scores and weights are kept.
+        identity: of the prepared data.
     """
 
-    def __init__(self, rows: Rows, settings: EvaluateSettings, folder: Path) -> None:
+    def __init__(self, rows: Rows, settings: EvaluateSettings, folder: Path, identity: str) -> None:
         self.rows, self.settings, self.folder = rows, settings, folder
+        self._data = _digest([tfrec_vis.__version__, identity])[:8]
         folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("*.npz"):
+            if path.name.endswith(".partial.npz") or f"-{self._data}-" not in path.name:
+                path.unlink()
         self._trainers: dict[object, Trainer] = {}
+        self._cosines: tuple[Vectors, dict[str, np.ndarray]] | None = None
+        self._done: dict[tuple[str, ...], Cell] = {}
 
-    def run(self, embedding: Vectors | None, feature: str, seeds: int | None = None) -> Cell:
-        """Trains an embedding in a feature over all seeds; None is the model without image."""
-        name = embedding.name if embedding else "none"
-        setting = cache(lambda: self._setting(embedding, feature))
+    def run(self, embeddings: Sequence[Vectors], feature: str, ranker: str, protocol: str) -> Cell:
+        """Trains an embedding in a feature over all seeds.
 
-        def trained(seed: int, train_on: str) -> dict[str, np.ndarray]:
-            path = self.folder / run_name(name, feature, train_on, seed)
-            if not path.exists():
-                self._train(path, *setting(), seed, train_on)
+        Args:
+            embeddings: one of each pre-training; none: the model without image.
+            feature: a name of ``parse_features``.
+            ranker: one of ``RANKERS``.
+            protocol: "scratch", or "warm_start": trained without images, then continued.
+        """
+        name, role = (embeddings[0].name, embeddings[0].role) if embeddings else ("none", "none")
+        key = (name, feature, ranker, protocol, role)
+        if key in self._done:
+            return self._done[key]
+        each: Sequence[Vectors | None] = embeddings or [None]
+        kinds = [_Kind(embedding, feature, ranker, protocol) for embedding in each]
+        train_on = self._train_on(kinds[0])
+        paths = [
+            self._trained(kind, train_on, seed)
+            for kind in kinds
+            for seed in range(self.settings.seeds)
+        ]
+        runs = []
+        for path in paths:
             with np.load(path, allow_pickle=False) as stored:
-                return {n: stored[n] for n in ("validation", "test")}
-
-        train_on = self._train_on(trained)
-        runs = [trained(seed, train_on) for seed in range(seeds or self.settings.seeds)]
-        cell = Cell(
-            name,
-            feature,
-            embedding.role if embedding else "none",
-            train_on,
-            np.stack([run["validation"] for run in runs]),
-            np.stack([run["test"] for run in runs]),
-        )
+                names = [n for n in stored.files if not n.startswith("weight/")]
+                runs.append({name: stored[name] for name in names})
         clicked = self.rows.split["validation"].clicked
-        reached = np.mean([auc(clicked, scores) for scores in cell.validation])
-        print(f"  {name}/{feature}: validation AUC {reached:.4f} (rows: {train_on})", flush=True)
+        cell = Cell(
+            *key,
+            train_on=train_on,
+            pretrain_seeds=len(kinds),
+            test=np.stack([run["test"] for run in runs]),
+            reached=float(np.mean([auc(clicked, run["validation"]) for run in runs])),
+            gates={
+                name.removeprefix("gate/"): np.stack([run[name] for run in runs])
+                for name in runs[0]
+                if name.startswith("gate/")
+            },
+            files=tuple(path.name for path in paths),
+        )
+        print(
+            f"  {cell.name} ({ranker}, {protocol}): validation AUC {cell.reached:.4f} "
+            f"(rows: {train_on})",
+            flush=True,
+        )
+        self._done[key] = cell
         return cell
 
-    def _train_on(self, trained: Callable[[int, str], dict[str, np.ndarray]]) -> str:
-        later = self.rows.split["train"].clicked[self._after_pretraining()]
+    def _train_on(self, kind: _Kind) -> str:
+        later = self.rows.split["train"].clicked[self._after_pretraining]
         enough = len(np.unique(later)) == 2
         if self.settings.train_on == "after_pretrain" and not enough:
             raise InputError(
@@ -114,56 +157,111 @@ class CellRunner:
         if self.settings.train_on != "auto":
             return self.settings.train_on
         clicked = self.rows.split["validation"].clicked
-        options = ["all", "after_pretrain"] if enough else ["all"]
-        return max(options, key=lambda o: auc(clicked, trained(0, o)["validation"]))
 
+        def reached(rows: str) -> float:
+            with np.load(self._trained(kind, rows, 0), allow_pickle=False) as stored:
+                return auc(clicked, stored["validation"])
+
+        return max(["all", "after_pretrain"] if enough else ["all"], key=reached)
+
+    @cached_property
     def _after_pretraining(self) -> np.ndarray:
         return ~self.rows.split["train"].in_pretraining
 
-    def _setting(
-        self, embedding: Vectors | None, feature: str
-    ) -> tuple[Trainer, dict[str, Inputs]]:
-        """A trainer, and the inputs of each split with the feature in them."""
-        rows, inputs = self.rows, dict(self.rows.inputs)
-        tables, vectors = rows.tables, None
-        # Tracing takes longer than training: one traced model serves every embedding of the
-        # same shape, what it holds of the embedding is set before each training.
-        shape: object = None
-        if embedding is not None and feature == "sim_score":
-            scores = rows.sim_scores(embedding.vectors)
-            inputs = {n: {**columns, "sim_score": scores[n]} for n, columns in inputs.items()}
-        elif embedding is not None and feature == "cluster_id":
-            tables = tables.with_clusters(embedding.clusters, embedding.cluster_count)
-            shape = embedding.cluster_count
-        elif embedding is not None and feature == "vector":
-            vectors, shape = embedding.vectors, embedding.vectors.shape[1]
-        key = (feature, shape)
-        if key not in self._trainers:
-            self._trainers[key] = Trainer(
-                tables,
-                feature,
-                0 if vectors is None else vectors.shape[1],
-                self.settings.batch_size,
-                self.settings.epochs,
-                self.settings.learning_rate,
-            )
-        self._trainers[key].set_item_tables(tables, vectors)
-        return self._trainers[key], inputs
+    def _trained(self, kind: _Kind, train_on: str, seed: int) -> Path:
+        """The file of a training, which is done if it is not there."""
+        start = None
+        if kind.protocol == "warm_start":
+            start = self._start(kind.ranker, seed)
+        path = self.folder / self._file_name(kind, train_on, seed, start)
+        if not path.exists():
+            self._train(path, kind, train_on, seed, start)
+        return path
 
-    def _train(
-        self, path: Path, trainer: Trainer, inputs: dict[str, Inputs], seed: int, train_on: str
-    ) -> None:
+    def _start(self, ranker: str, seed: int) -> Path:
+        """The image-free training that a warm start goes on from."""
+        kind = _Kind(None, "none", ranker, "scratch")
+        return self._trained(kind, self._train_on(kind), seed)
+
+    def _file_name(self, kind: _Kind, train_on: str, seed: int, start: Path | None) -> str:
+        settings, embedding = self.settings, kind.embedding
+        parts = parse_features(kind.feature)
+        gated = settings.gates and bool(parts)
+        made_from: list[Any] = [
+            embedding.digest(parts) if embedding else None,
+            [settings.history, settings.min_count],
+            [settings.epochs, settings.batch_size, settings.learning_rate],
+            gated,
+            start.name if start else None,
+        ]
+        names = [embedding.name, f"pretrain{embedding.pretrain_seed}"] if embedding else ["none"]
+        names += [kind.feature, "gates"] if gated else [kind.feature]
+        names += [kind.ranker, kind.protocol, train_on, f"seed{seed}"]
+        names += [self._data, _digest(made_from)[:16]]
+        return "-".join(names) + ".npz"
+
+    def _train(self, path: Path, kind: _Kind, train_on: str, seed: int, start: Path | None) -> None:
+        trainer, inputs = self._setting(kind)
         train, clicked = inputs["train"], self.rows.split["train"].clicked
         if train_on == "after_pretrain":
-            chosen = self._after_pretraining()
+            chosen = self._after_pretraining
             train, clicked = {n: v[chosen] for n, v in train.items()}, clicked[chosen]
         fit = trainer.fit(
             (train, clicked),
             (inputs["validation"], self.rows.split["validation"].clicked),
             {"test": inputs["test"]},
             seed,
+            start=read_weights(start) if start else None,
         )
         partial = path.with_suffix(".partial.npz")
-        weights = {f"weight_{i:03d}": w for i, w in enumerate(fit.weights)}
-        np.savez(partial, **fit.scores, **weights)
+        arrays = {**fit.scores, **{f"weight/{name}": w for name, w in fit.weights.items()}}
+        if trainer.model.visual is not None:
+            arrays |= {f"gate/{name}": g for name, g in trainer.model.visual.gates().items()}
+        np.savez(partial, **arrays)
         os.replace(partial, path)
+
+    def _setting(self, kind: _Kind) -> tuple[Trainer, dict[str, Inputs]]:
+        """A trainer that holds the embedding, and the inputs of each split."""
+        settings, embedding = self.settings, kind.embedding
+        parts, inputs = parse_features(kind.feature), self.rows.inputs
+        names, numbers = self.rows.category_numbers
+        visual = embedding.arguments(parts, with_cosines=True) if embedding else {}
+        if embedding and settings.gates:
+            visual["categories"] = len(names)
+        # Tracing takes longer than training: one traced model serves every embedding of the
+        # same shapes, what it holds of the embedding is set before each training.
+        key = (kind.ranker, kind.feature, *map(str, visual.values()))
+        if key not in self._trainers:
+            self._trainers[key] = Trainer(
+                self.rows.tables,
+                kind.feature,
+                ranker=kind.ranker,
+                visual=visual,
+                batch_size=settings.batch_size,
+                epochs=settings.epochs,
+                learning_rate=settings.learning_rate,
+            )
+        trainer = self._trainers[key]
+        if embedding:
+            trainer.set_item_tables(self.rows.tables, **embedding.tables, categories=numbers)
+            if {"sim_score", "sim_tier"} & set(parts):
+                cosines = self._cosines_of(embedding)
+                inputs = {n: {**c, "cosines": cosines[n]} for n, c in inputs.items()}
+        return trainer, inputs
+
+    def _cosines_of(self, embedding: Vectors) -> dict[str, np.ndarray]:
+        """Those of the last embedding are kept: its features come one after the other."""
+        if self._cosines is None or self._cosines[0] is not embedding:
+            self._cosines = (embedding, self.rows.cosines(embedding.vectors))
+        return self._cosines[1]
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """The weights in the file of a training, by name."""
+    with np.load(path, allow_pickle=False) as stored:
+        names = [name for name in stored.files if name.startswith("weight/")]
+        return {name.removeprefix("weight/"): stored[name] for name in names}
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

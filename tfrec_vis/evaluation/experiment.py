@@ -1,11 +1,11 @@
-"""The experiment: embeddings x features x seeds, on the same test rows."""
+"""The experiment: embeddings x features x rankers x protocols x seeds, on the same test rows."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,28 @@ import pandas as pd
 
 from tfrec_vis.data import Impressions, read_manifest
 from tfrec_vis.errors import InputError
-from tfrec_vis.evaluation.cells import Cell, CellRunner, Vectors
+from tfrec_vis.evaluation.cells import Cell, CellRunner
+from tfrec_vis.evaluation.comparisons import compare, compare_all, compared_pairs
+from tfrec_vis.evaluation.plan import Trained, train_cells
+from tfrec_vis.evaluation.popularity import popularity_only
 from tfrec_vis.evaluation.rows import Rows
 from tfrec_vis.evaluation.settings import EvaluateSettings
+from tfrec_vis.evaluation.slices import slices
 from tfrec_vis.evaluation.truth import Truth
+from tfrec_vis.evaluation.vectors import Vectors
 from tfrec_vis.metrics import (
     auc,
     expected_calibration_error,
     gauc,
-    holm,
+    gauc_left_out,
     log_loss,
     ndcg,
-    paired_bootstrap,
+    reliability,
 )
+from tfrec_vis.ranking import parse_features
 
-_PROTOCOL = "scratch"
-_CATEGORIES = 10
-"""Categories that get a slice: those with the most test rows."""
-_BOOTSTRAP_SEED = 0
+_BINS = 15
+"""Of calibration error and reliability."""
 
 
 def run_experiment(
@@ -44,39 +48,49 @@ def run_experiment(
     """Trains every embedding in every feature and compares them on the test rows.
 
     Trainings that ``out`` holds already are not done again, so an interrupted experiment goes
-    on where it was.
+    on where it was, and one of more embeddings, features or seeds does what is new.
 
     Args:
         prepared: folder that ``prepare`` wrote.
-        embeddings: what to compare; exactly one has the role "courier".
+        embeddings: what to compare, each pre-training by itself; exactly one name has the role
+            "courier".
         settings: the recipe's ``evaluate`` section.
         out: folder; gets predictions.parquet and runs/.
         name: the data set's name in the report.
 
     Returns:
         The report (DESIGN: "Report") without ``cost``.
-    """
-    out = Path(out)
-    rows = Rows.read(prepared, settings.history, settings.min_count)
-    runner = CellRunner(rows, settings, out / "runs")
-    features = [f for f in settings.features if f != "none"]
-    baseline = runner.run(None, "none")
-    cells = [baseline]
-    for embedding in embeddings:
-        cells += [runner.run(embedding, feature) for feature in features]
-    primary = _primary(cells, rows)
-    shuffled = _shuffled(next(e for e in embeddings if e.role == "courier"))
-    control = runner.run(shuffled, primary.feature)
 
-    test = rows.split["test"]
-    _write_predictions(out / "predictions.parquet", test, [*cells, control])
+    Raises:
+        InputError: settings that name what the data or the embeddings do not have.
+    """
+    out, prepared = Path(out), Path(prepared)
+    rows = Rows.read(prepared, settings.history, settings.min_count)
+    test, parts = rows.split["test"], slices(rows, settings.slices)
+    for feature in settings.features:
+        for embedding in embeddings:
+            embedding.check(parse_features(feature))
+    off = rows.of_categories(settings.images_off)
+    by_name: dict[str, list[Vectors]] = {}
+    for embedding in embeddings:
+        by_name.setdefault(embedding.name, []).append(embedding.without(off))
+    identity = hashlib.sha256((prepared / "manifest.json").read_bytes()).hexdigest()
+    runner = CellRunner(rows, settings, out / "runs", identity)
+    trained = train_cells(runner, by_name, settings)
+
+    _write_predictions(
+        out / "predictions.parquet", test, [*trained.cells, *trained.controls.values()]
+    )
     manifest = read_manifest(prepared)
+    primary = trained.primary
+    pairs = compared_pairs(trained.cells, trained.best)
     return _without_nan(
         {
             "dataset": {
                 "name": name,
                 "interactions": manifest["interactions"],
                 "items": manifest["items"],
+                "categories": [str(c) for c in rows.category_numbers[0] if c],
             },
             "split": {
                 "fractions": list(manifest["settings"]["splits"]),
@@ -86,118 +100,92 @@ def run_experiment(
                 "test_rows_on_new_items": int((~test.item_seen_in_training).sum()),
             },
             "primary": {
-                "embedding": primary.embedding,
-                "feature": primary.feature,
-                "ranker": settings.ranker,
-                "protocol": _PROTOCOL,
+                **_labels(primary),
                 "train_on": primary.train_on,
+                "run": primary.files[0],
             },
-            "rows": [r for cell in cells for r in _report_rows(cell, rows, settings.ranker)],
-            "comparisons": _comparisons(cells, test, settings),
-            "controls": {
-                "shuffled_images": _comparison(control, baseline, test, settings),
-            },
+            "rows": [row for cell in trained.cells for row in _report_rows(cell, test, parts)],
+            "comparisons": compare_all(pairs, test, settings.replicates),
+            "controls": _controls(trained, rows, settings),
+            "gates": [gate for cell in trained.cells for gate in _gates(cell, rows)],
+            "reliability": [_reliability(c, test) for c in (trained.base(primary), primary)],
             "best_possible": _best_possible(settings.truth, test, rows.item_ids),
-            "sim_score_gap": {e.name: _sim_score_gap(rows, e) for e in embeddings},
+            "sim_score_gap": {n: _sim_score_gap(rows, group[0]) for n, group in by_name.items()},
         }
     )
 
 
-def _primary(cells: Sequence[Cell], rows: Rows) -> Cell:
-    """COURIER's feature with the highest mean AUC on validation."""
-    clicked = rows.split["validation"].clicked
-    return max(
-        (cell for cell in cells if cell.role == "courier"),
-        key=lambda cell: np.mean([auc(clicked, scores) for scores in cell.validation]),
-    )
+def _labels(cell: Cell) -> dict[str, str]:
+    return {n: getattr(cell, n) for n in ("embedding", "feature", "ranker", "protocol")}
 
 
-def _shuffled(embedding: Vectors) -> Vectors:
-    """The same vectors, each given to another item."""
-    order = np.random.default_rng(0).permutation(np.arange(1, len(embedding.vectors)))
-    order = np.concatenate([[0], order])
-    return replace(
-        embedding,
-        name="shuffled",
-        role="control",
-        vectors=embedding.vectors[order],
-        clusters=embedding.clusters[order],
-    )
-
-
-def _report_rows(cell: Cell, rows: Rows, ranker: str) -> list[dict[str, Any]]:
-    test = rows.split["test"]
+def _report_rows(
+    cell: Cell, test: Impressions, parts: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
     clicked = test.clicked
     # A page id need not be of one user alone.
     pages = np.unique(
         np.array([test.user_id.astype(str), test.page_id.astype(str)]), axis=1, return_inverse=True
     )[1]
-    categories = rows.categories[test.item_index].astype(str)
-    names, counts = np.unique(categories[categories != ""], return_counts=True)
-    largest = names[np.argsort(-counts, kind="stable")[:_CATEGORIES]]
-    slices = {
-        "item_new": ~test.item_seen_in_training,
-        "item_known": test.item_seen_in_training,
-        **{f"category={name}": categories == name for name in largest},
-    }
+    left_out = gauc_left_out(clicked, test.user_id)
     return [
         {
-            "embedding": cell.embedding,
+            **_labels(cell),
             "role": cell.role,
-            "feature": cell.feature,
-            "ranker": ranker,
-            "protocol": _PROTOCOL,
-            "seed": seed,
-            "pretrain_seed": 0,
+            "seed": run % cell.seeds,
+            "pretrain_seed": run // cell.seeds,
             "train_on": cell.train_on,
             "auc": auc(clicked, scores),
             "gauc": gauc(clicked, scores, test.user_id),
+            "gauc_left_out": left_out,
             "ndcg@10": ndcg(clicked, scores, pages, k=10),
             "log_loss": log_loss(clicked, scores),
-            "ece": expected_calibration_error(clicked, scores, bins=15),
+            "ece": expected_calibration_error(clicked, scores, bins=_BINS),
             "slices": {
                 name: {"auc": auc(clicked[inside], scores[inside]), "count": int(inside.sum())}
-                for name, inside in slices.items()
+                for name, inside in parts.items()
             },
         }
-        for seed, scores in enumerate(cell.test)
+        for run, scores in enumerate(cell.test)
     ]
 
 
-def _comparisons(
-    cells: Sequence[Cell], test: Impressions, settings: EvaluateSettings
-) -> list[dict[str, Any]]:
-    """Everything against no image, and COURIER against all others in the same feature."""
-    baseline, *others = cells
-    pairs = [(cell, baseline) for cell in others]
-    pairs += [
-        (a, b)
-        for a in others
-        for b in others
-        if a.role == "courier" and b.role in ("baseline", "ablation") and a.feature == b.feature
+def _controls(trained: Trained, rows: Rows, settings: EvaluateSettings) -> dict[str, Any]:
+    """Shuffled images under the primary setting, under the other protocols, and popularity."""
+    test, main = rows.split["test"], settings.protocols[0]
+    shuffled = {
+        "shuffled_images" if protocol == main else f"shuffled_images_{protocol}": compare(
+            control, trained.base(control), test, settings.replicates
+        )
+        for protocol, control in trained.controls.items()
+    }
+    return {**shuffled, "popularity_only": popularity_only(rows, settings)}
+
+
+def _gates(cell: Cell, rows: Rows) -> list[dict[str, Any]]:
+    """The trained gates of each feature and category over the runs."""
+    return [
+        {
+            **_labels(cell),
+            "gate": feature,
+            "category": str(category),
+            "value": float(values[:, number].mean()),
+            "sd": float(values[:, number].std(ddof=1)) if len(values) > 1 else None,
+        }
+        for feature, values in cell.gates.items()
+        for number, category in enumerate(rows.category_numbers[0])
     ]
-    comparisons = [_comparison(a, b, test, settings) for a, b in pairs]
-    adjusted = holm([c["p_value"] for c in comparisons])
-    return [{**c, "p_holm": p} for c, p in zip(comparisons, adjusted, strict=True)]
 
 
-def _comparison(a: Cell, b: Cell, test: Impressions, settings: EvaluateSettings) -> dict[str, Any]:
-    result = paired_bootstrap(
-        test.clicked,
-        test.user_id.astype(str),
-        a.test,
-        b.test,
-        replicates=settings.replicates,
-        seed=_BOOTSTRAP_SEED,
-    )
+def _reliability(cell: Cell, test: Impressions) -> dict[str, Any]:
+    """Predicted probability and click rate by bin, over the rows of all runs together."""
+    bins = reliability(np.tile(test.clicked, len(cell.test)), cell.test.ravel(), bins=_BINS)
     return {
-        "a": f"{a.embedding}/{a.feature}",
-        "b": f"{b.embedding}/{b.feature}",
-        "ranker": settings.ranker,
-        "protocol": _PROTOCOL,
-        "metric": "auc",
-        **result,
-        "p_holm": result["p_value"],
+        **_labels(cell),
+        "bins": [
+            {"count": count, "predicted": predicted, "clicked": clicked}
+            for count, predicted, clicked in zip(*bins, strict=True)
+        ],
     }
 
 
@@ -215,8 +203,11 @@ def _best_possible(
 
 
 def _sim_score_gap(rows: Rows, embedding: Vectors) -> dict[str, float]:
-    """Mean sim_score of clicked minus un-clicked rows; in-pretraining far above test: overfit."""
-    mean = {n: s[:, rows.tables.history] for n, s in rows.sim_scores(embedding.vectors).items()}
+    """Mean cosine to the history, clicked minus un-clicked rows; early far above test: overfit."""
+    mean = {
+        name: cosines.sum(axis=1) / np.maximum((rows.split[name].history > 0).sum(axis=1), 1)
+        for name, cosines in rows.cosines(embedding.vectors).items()
+    }
 
     def gap(split: str, inside: np.ndarray) -> float:
         shown = rows.split[split]
@@ -241,8 +232,9 @@ def _write_predictions(path: Path, test: Impressions, cells: Sequence[Cell]) -> 
         "clicked": test.clicked,
     }
     for cell in cells:
-        for seed, scores in enumerate(cell.test):
-            columns[f"{cell.embedding}/{cell.feature}/{seed}"] = scores
+        for run, scores in enumerate(cell.test):
+            training, seed = divmod(run, cell.seeds)
+            columns[f"{cell.name}/{cell.ranker}/{cell.protocol}/{training}/{seed}"] = scores
     partial = path.with_suffix(".partial")
     pd.DataFrame(columns).to_parquet(partial, index=False)
     os.replace(partial, path)

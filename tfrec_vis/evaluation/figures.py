@@ -58,3 +58,22 @@ def p_text(p_value: float | None) -> str:
     """Write a p-value for a sentence: "p = 0.012" or "p < 0.001"."""
     cell = p_cell(p_value)
     return f"p {cell}" if cell.startswith("<") else f"p = {cell}"
+
+
+def change_text(
+    difference: float | None, ci95: tuple[float, float] | None, p_value: float | None
+) -> str:
+    """Write a tested difference of AUC: "+3.1 points (95 % interval +2.4 to +3.8, p < 0.001)"."""
+    difference = number(difference)
+    if difference is None or ci95 is None or number(p_value) is None:
+        return "undefined"
+    digits = 1 if abs(difference) >= 0.01 else 2
+    return (
+        f"{points(difference, digits)} points (95 % interval {interval_text(ci95, digits)}, "
+        f"{p_text(p_value)})"
+    )
+
+
+def protocol_text(protocol: str) -> str:
+    """Write a protocol's name in words."""
+    return {"scratch": "from scratch", "warm_start": "warm start"}.get(protocol, protocol)

@@ -76,14 +76,26 @@ def build_model(
         keras.mixed_precision.set_global_policy("float32")
 
 
-def settings_of(name: str, settings: PretrainSettings) -> PretrainSettings:
+def settings_of(name: str, settings: PretrainSettings, repeat: int = 0) -> PretrainSettings:
     """The settings of one of ``settings.method`` and ``settings.compare``.
 
     A method replaces ``method``, an ablation what it leaves out of COURIER, "random" and
     "imagenet" the weights, ``learning_rates`` the rate; all else is the same for all.
+
+    Args:
+        name: of the method, ablation or untrained encoder.
+        settings: of the recipe.
+        repeat: which of its trainings (``settings.seeds``), from 0; it is added to the seed.
     """
     rate = settings.learning_rates.get(name, settings.learning_rate)
-    alone = replace(settings, compare=(), learning_rates={}, learning_rate=rate)
+    alone = replace(
+        settings,
+        compare=(),
+        learning_rates={},
+        learning_rate=rate,
+        seeds={},
+        seed=settings.seed + repeat,
+    )
     if name in UNTRAINED:
         return replace(alone, weights=name)
     if name == "small_pool":

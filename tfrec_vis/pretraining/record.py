@@ -14,7 +14,7 @@ from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining.settings import PretrainSettings
 
 FILE = "training.json"
-_OTHERS = {"checkpoint_seconds", "compare", "learning_rates"}
+_OTHERS = {"checkpoint_seconds", "compare", "learning_rates", "seeds"}
 """The time between checkpoints, and what concerns other methods."""
 
 

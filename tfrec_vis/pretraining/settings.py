@@ -78,6 +78,8 @@ class PretrainSettings:
             processes that TF_CONFIG names, each of which runs the same command.
         checkpoint_seconds: time between checkpoints.
         seed: of the initial weights, the order of pages and the flips.
+        seeds: how many times ``method`` and those in ``compare`` are trained, 1 where not named:
+            with ``seed``, ``seed`` + 1, ...
     """
 
     method: str = "courier"
@@ -119,6 +121,7 @@ class PretrainSettings:
     devices: str = "one"
     checkpoint_seconds: int = 60
     seed: int = 0
+    seeds: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_ranges("pretrain", self, _RANGES)
@@ -179,6 +182,17 @@ class PretrainSettings:
                 raise InputError(
                     f"pretrain.learning_rates.{name}: expected {low:g} to {high:g}, got {rate}"
                 )
+        trained = [n for n in (self.method, *self.compare) if n not in UNTRAINED]
+        for name, count in self.seeds.items():
+            if name not in trained:
+                near = difflib.get_close_matches(name, trained, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(trained)}"
+                raise InputError(
+                    f"pretrain.seeds.{name}: expected the pretrain.method, or the name of a "
+                    f"training in pretrain.compare; {hint}"
+                )
+            if count < 1:
+                raise InputError(f"pretrain.seeds.{name}: expected at least 1, got {count}")
 
 
 _RANGES = {

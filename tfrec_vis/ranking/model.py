@@ -1,8 +1,8 @@
-"""The ranking model: DIN over ids and attributes, cross layers, visual features."""
+"""The ranking model: what DIN, DCN and DLRM have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,91 +10,85 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from tfrec_vis.ranking.dcn import Dcn
+from tfrec_vis.ranking.din import Din
+from tfrec_vis.ranking.dlrm import Dlrm
+from tfrec_vis.ranking.features import parse_features
 from tfrec_vis.ranking.item_statistics import ItemStatistics
 from tfrec_vis.ranking.standardize import Standardize
 from tfrec_vis.ranking.tables import RankerTables
-from tfrec_vis.ranking.target_attention import TargetAttention
-from tfrec_vis.ranking.visual_features import TOP, ProjectedVector
+from tfrec_vis.ranking.visual_features import VisualFeatures
+from tfrec_vis.ranking.warm_start import grown
 
-FEATURES = ("none", "vector", "sim_score", "cluster_id")
-"""How the ranker may see the pictures."""
+_BODIES = {"din": Din, "dcn": Dcn, "dlrm": Dlrm}
+RANKERS = tuple(_BODIES)
+"""The kinds of ranker."""
 
 
 class Ranker(tfrs.models.Model):
     """Click probability of a shown item.
 
     Inputs (``RankerTables.inputs``): user, item int [n], history int [n, L], timestamp int64
-    [n], context numbers int [n]; for ``sim_score`` also sim_score float [n, L + 3].
+    [n], context numbers int [n]; for ``sim_score`` and ``sim_tier`` perhaps cosines float32
+    [n, L], of the target with each click (0 at padding); without them they are computed from the
+    vectors (``visual={"vector_dim": d}``).
 
-    Every item is the concatenation of its attributes' embeddings; the target attends to the
-    history (DIN); beside that go the share of history items with the target's value of each
-    attribute, the dated item statistics, user and context embeddings. (Not the history's length:
-    where un-clicked items are sampled, a bought-again target is left out of its own history.)
-    Two cross layers and two dense layers give the logit. The statistics are standardized on the
-    training rows. The visual feature comes in as
-
-        vector      the projected embedding, one more part of every item
-        sim_score   the cosines, beside the other dense inputs
-        cluster_id  one more attribute (``RankerTables.with_clusters``)
+    Every item is its attributes' embeddings, the user and each context feature an embedding. The
+    numbers are the share of history items with the target's value of each attribute and the dated
+    item statistics, standardized on the training rows. (Not the history's length: where un-clicked
+    items are sampled, a bought-again target is left out of its own history.) A body makes one
+    vector of all that, ``Din``, ``Dcn`` or ``Dlrm``, and a dense layer the logit. The visual
+    features (``VisualFeatures``) are the last of the numbers.
 
     Args:
         tables: vocabularies and tables.
-        feature: one of ``FEATURES``.
-        vector_dim: d of the item embeddings, for ``vector``.
-        embedding_dim: width of each attribute's embedding.
+        feature: visual features, as ``parse_features`` reads them.
+        ranker: one of ``RANKERS``.
+        visual: further arguments of ``VisualFeatures``: vector_dim, clusters, semantic, ...
+        embedding_dim: width of each embedding.
 
-    Sources: DIN (arXiv 1706.06978); DCN-v2 (arXiv 2008.13535), tfrs.layers.dcn.Cross.
+    Sources: DIN (arXiv 1706.06978), DCN-v2 (arXiv 2008.13535), DLRM (arXiv 1906.00091).
     """
 
     def __init__(
         self,
         tables: RankerTables,
         feature: str = "none",
-        vector_dim: int = 0,
+        *,
+        ranker: str = "din",
+        visual: Mapping[str, Any] | None = None,
         embedding_dim: int = 8,
     ) -> None:
-        super().__init__()
-        if feature not in FEATURES:
-            raise ValueError(f"expected a feature of {', '.join(FEATURES)}, got {feature!r}")
-        self.feature = feature
+        super().__init__(name="ranker")
+        if ranker not in _BODIES:
+            raise ValueError(f"expected a ranker of {', '.join(RANKERS)}, got {ranker!r}")
+        self.feature, self.ranker = feature, ranker
         self.history_length = tables.history
-        self.attribute_values = tf.Variable(tables.values, trainable=False, name="attributes")
-        self.attribute_buckets = [
-            tf.Variable(bucket, trainable=False, name=f"buckets_{i}")
-            for i, bucket in enumerate(tables.buckets)
-        ]
+        features = parse_features(feature)
+        self.values = tf.Variable(tables.values, trainable=False, name="values")
+        self.rows = tf.Variable(_embedding_rows(tables), trainable=False, name="rows")
 
         def embedding(values: int, name: str) -> keras.layers.Embedding:
+            normal = keras.initializers.RandomNormal(stddev=0.05)
             return keras.layers.Embedding(
-                values,
-                embedding_dim,
-                embeddings_initializer=keras.initializers.RandomNormal(stddev=0.05),
-                name=name,
+                values, embedding_dim, embeddings_initializer=normal, name=name
             )
 
-        self.attribute_embeddings = [
-            embedding(int(bucket.max()) + 1, f"attribute_{i}")
-            for i, bucket in enumerate(tables.buckets)
-        ]
-        self.user_embedding = embedding(len(tables.user_id) + 1, "user_id")
-        self.context_embeddings = {
-            name: embedding(len(known) + 1, f"context_{i}")
-            for i, (name, known) in enumerate(tables.context.items())
-        }
+        self.attributes = embedding(int(self.rows.numpy().max()) + 1, "attributes")
+        self.user = embedding(len(tables.user_id) + 1, "user")
+        self.context = {n: embedding(len(known) + 1, n) for n, known in tables.context.items()}
         self.clicks = ItemStatistics(len(tables.click_item), name="clicks")
         self.clicks.set_events(tables.click_item, tables.click_time)
         self.shown = ItemStatistics(len(tables.shown_item), name="shown")
         self.shown.set_events(tables.shown_item, tables.shown_time)
-        self.vector = (
-            ProjectedVector(embedding_dim, len(tables.item_id), vector_dim, name="vector")
-            if feature == "vector"
-            else None
-        )
         statistics = [self.clicks, self.shown] if self.shown.events else [self.clicks]
         self.standardize = Standardize(sum(s.width for s in statistics), name="standardize")
-        self.attention = TargetAttention(name="attention")
-        self.cross = [tfrs.layers.dcn.Cross(name=f"cross_{i}") for i in range(2)]
-        self.dense = [keras.layers.Dense(u, "relu", name=f"dense_{u}") for u in (64, 32)]
+        self.visual = (
+            VisualFeatures(features, len(tables.item_id), tables.history, **(visual or {}))
+            if features
+            else None
+        )
+        self.body = _BODIES[ranker](name=ranker)
         self.logit = keras.layers.Dense(1, name="logit")
         self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True))
         self(self._example())
@@ -102,33 +96,35 @@ class Ranker(tfrs.models.Model):
     def call(self, inputs: dict[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """Logits float32 [n]."""
         item, history = inputs["item"], inputs["history"]
-        mask = history > 0
-        target_values = tf.gather(self.attribute_values, item)
-        history_values = tf.gather(self.attribute_values, history)
-        target = self._item_parts(item, target_values)
-        interest = self.attention(target, self._item_parts(history, history_values), mask)
-
-        clicks = tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True)
-        same = (history_values == target_values[:, tf.newaxis]) & (history_values > 0)
-        share = tf.math.divide_no_nan(
-            tf.reduce_sum(tf.cast(same & mask[..., tf.newaxis], tf.float32), axis=1), clicks
+        # A trainer computes the numbers once for all steps.
+        numbers = inputs["numbers"] if "numbers" in inputs else self.numbers(inputs)
+        shares = numbers[:, : -self.standardize.width]
+        dense = [shares, self.standardize(numbers[:, -self.standardize.width :])]
+        if self.visual is not None:
+            dense.append(self.visual(item, history, inputs.get("cosines")))
+        fields = [self.user(inputs["user"])]
+        fields += [layer(inputs[f"context_{n}"]) for n, layer in self.context.items()]
+        top = self.body(
+            self.attributes(tf.gather(self.rows, item)),
+            self.attributes(tf.gather(self.rows, history)),
+            history > 0,
+            tf.stack(fields, axis=1),
+            tf.concat(dense, axis=1),
         )
-        parts = [
-            target,
-            interest,
-            share,
-            self.standardize(self._statistics(inputs)),
-            self.user_embedding(inputs["user"]),
-            *(layer(inputs[f"context_{n}"]) for n, layer in self.context_embeddings.items()),
-        ]
-        if self.feature == "sim_score":
-            parts.append(inputs["sim_score"])
-        x = first = tf.concat(parts, axis=1)
-        for layer in self.cross:
-            x = layer(first, x)
-        for layer in self.dense:
-            x = layer(x)
-        return self.logit(x)[:, 0]
+        return self.logit(top)[:, 0]
+
+    def numbers(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The numbers that are not learned, before they are standardized: float32 [n, w]."""
+        item, history = inputs["item"], inputs["history"]
+        mask = tf.cast(history > 0, tf.float32)
+        target, clicked = tf.gather(self.values, item), tf.gather(self.values, history)
+        same = (clicked == target[:, tf.newaxis]) & (clicked > 0)
+        count = tf.einsum("nla,nl->na", tf.cast(same, tf.float32), mask)
+        share = tf.math.divide_no_nan(count, tf.reduce_sum(mask, axis=1, keepdims=True))
+        parts = [share, self.clicks(item, inputs["timestamp"])]
+        if self.shown.events:
+            parts.append(self.shown(item, inputs["timestamp"]))
+        return tf.concat(parts, axis=1)
 
     # Graph code as it stands: AutoGraph would go through all of tf_keras and TFRS underneath.
     @tf.autograph.experimental.do_not_convert
@@ -149,49 +145,71 @@ class Ranker(tfrs.models.Model):
         logits = self(features, training=training)
         return self.task(labels=clicked[:, tf.newaxis], predictions=logits[:, tf.newaxis])
 
-    def fit_scale(self, inputs: dict[str, Any]) -> None:
-        """Takes the scale of the item statistics from the training rows."""
-        self.standardize.fit_to(self._statistics(inputs))
+    def set_items(self, tables: RankerTables) -> None:
+        """Sets the items' attributes, of tables of the same shapes."""
+        self.values.assign(tables.values)
+        self.rows.assign(_embedding_rows(tables))
 
-    def _statistics(self, inputs: dict[str, Any]) -> tf.Tensor:
-        parts = [self.clicks(inputs["item"], inputs["timestamp"])]
-        if self.shown.events:
-            parts.append(self.shown(inputs["item"], inputs["timestamp"]))
-        return tf.concat(parts, axis=1)
+    def fit_scale(self, numbers: tf.Tensor) -> None:
+        """Takes the scale of the statistics from the training rows' ``numbers``."""
+        self.standardize.fit_to(numbers[:, -self.standardize.width :])
 
-    def _item_parts(self, item: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-        parts = [
-            embed(tf.gather(buckets, values[..., a]))
-            for a, (embed, buckets) in enumerate(
-                zip(self.attribute_embeddings, self.attribute_buckets, strict=True)
+    def learned(self) -> dict[str, np.ndarray]:
+        """What training set, by name: the trained weights, and the scale of the statistics."""
+        return {name: variable.numpy() for name, variable in self._learned_variables().items()}
+
+    def set_learned(self, values: Mapping[str, np.ndarray]) -> None:
+        """Sets what ``learned`` gave.
+
+        Raises:
+            ValueError: values of another ranker.
+        """
+        variables = self._learned_variables()
+        if set(values) != set(variables):
+            odd = sorted(set(values) ^ set(variables))
+            raise ValueError(f"expected the weights of this ranker; differing: {', '.join(odd)}")
+        for name, variable in variables.items():
+            variable.assign(values[name])
+
+    def start_from(self, values: Mapping[str, np.ndarray]) -> None:
+        """Goes on from what ``learned`` gave of the same ranker without images.
+
+        Its logits are then those of that ranker; the visual features come in as they are trained:
+        their weights keep their initial values, kernels weigh their outputs with zero.
+
+        Raises:
+            ValueError: values of another ranker.
+        """
+        variables = self._learned_variables()
+        if odd := sorted(set(values) - set(variables)):
+            raise ValueError(
+                f"expected the weights of the same ranker without images; unknown: {', '.join(odd)}"
             )
-        ]
-        if self.vector is not None:
-            parts.append(self.vector(item))
-        return tf.concat(parts, axis=-1)
+        for name, value in values.items():
+            variables[name].assign(grown(value, variables[name].numpy(), name))
+
+    def _learned_variables(self) -> dict[str, tf.Variable]:
+        learned = {v.ref() for v in (*self.trainable_variables, *self.standardize.variables)}
+        return {n: v for n, v in sorted(self.get_weight_paths().items()) if v.ref() in learned}
 
     def _example(self) -> dict[str, Any]:
         """One row of inputs, to create the weights."""
-        length = self.history_length
         inputs: dict[str, Any] = {
             "user": tf.zeros([1], tf.int32),
             "item": tf.zeros([1], tf.int32),
-            "history": tf.zeros([1, length], tf.int32),
+            "history": tf.zeros([1, self.history_length], tf.int32),
             "timestamp": tf.zeros([1], tf.int64),
-            **{f"context_{n}": tf.zeros([1], tf.int32) for n in self.context_embeddings},
+            **{f"context_{n}": tf.zeros([1], tf.int32) for n in self.context},
         }
-        if self.feature == "sim_score":
-            inputs["sim_score"] = tf.zeros([1, length + TOP])
+        if {"sim_score", "sim_tier"} & {*parse_features(self.feature)}:
+            inputs["cosines"] = tf.zeros([1, self.history_length])
         return inputs
 
-    def learned(self) -> list[np.ndarray]:
-        """What training set: the trained weights, and the scale of the statistics."""
-        return [v.numpy() for v in self._learned_variables()]
 
-    def set_learned(self, values: Sequence[np.ndarray]) -> None:
-        """Sets what ``learned`` gave."""
-        for variable, value in zip(self._learned_variables(), values, strict=True):
-            variable.assign(value)
-
-    def _learned_variables(self) -> list[tf.Variable]:
-        return [*self.trainable_variables, *self.standardize.variables]
+def _embedding_rows(tables: RankerTables) -> np.ndarray:
+    """Rows of one embedding table for all attributes: int32 [items + 1, attributes]."""
+    columns, first = [], 0
+    for values, buckets in zip(tables.values.T, tables.buckets, strict=True):
+        columns.append(first + buckets[values])
+        first += int(buckets.max()) + 1
+    return np.stack(columns, axis=1).astype(np.int32)

@@ -84,23 +84,6 @@ class RankerTables:
             **{f"context_{n}": _lookup(v, rows.context[n]) for n, v in self.context.items()},
         }
 
-    def with_clusters(self, clusters: np.ndarray, count: int) -> RankerTables:
-        """Adds a cluster id as one more attribute.
-
-        Args:
-            clusters: int [items + 1], below ``count``; -1 where an item has none.
-            count: number of clusters.
-        """
-        column = (clusters + 1).astype(np.int32)
-        return RankerTables(
-            **{
-                **vars(self),
-                "attributes": (*self.attributes, "cluster_id"),
-                "values": np.column_stack([self.values, column]),
-                "buckets": (*self.buckets, np.arange(count + 1, dtype=np.int32)),
-            }
-        )
-
 
 def _attributes(catalogue: Items) -> tuple[tuple[str, ...], list[np.ndarray]]:
     columns = {"item_id": catalogue.item_id, "category": catalogue.category, **catalogue.features}

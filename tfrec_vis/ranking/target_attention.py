@@ -21,6 +21,12 @@ class TargetAttention(keras.layers.Layer):
     Args:
         units: widths of the network's hidden layers (ReLU).
 
+    Example:
+        >>> import tensorflow as tf, tfrec_vis as tv
+        >>> attention = tv.ranking.TargetAttention(units=(16,))
+        >>> attention(tf.ones([3, 8]), tf.ones([3, 5, 8]), tf.ones([3, 5], tf.bool)).shape.as_list()
+        [3, 8]
+
     Source: Zhou et al., Deep Interest Network (arXiv 1706.06978).
     """
 
@@ -32,9 +38,15 @@ class TargetAttention(keras.layers.Layer):
         """Creates the network for targets [n, d]."""
         width = 4 * target_shape[-1]
         self.network = []
-        for units, activation in [*((u, "relu") for u in self.units), (1, None)]:
-            layer = keras.layers.Dense(units, activation=activation, name=f"score_{width}")
-            layer.build(tf.TensorShape([None, None, width]))
+        for i, units in enumerate([*self.units, 1]):
+            layer = keras.layers.Dense(
+                units,
+                activation="relu" if i < len(self.units) else None,
+                name=f"score_{i}",
+                dtype=self.dtype_policy,
+            )
+            with tf.name_scope(layer.name):
+                layer.build(tf.TensorShape([None, None, width]))
             self.network.append(layer)
             width = units
         super().build(target_shape)
@@ -50,9 +62,15 @@ class TargetAttention(keras.layers.Layer):
         Returns:
             [n, d]
         """
-        query = tf.broadcast_to(target[:, tf.newaxis], tf.shape(history))
-        scores = tf.concat([query, history, query - history, query * history], axis=-1)
-        for layer in self.network:
+        # W [q ; k ; q - k ; q * k] without the four copies of every click.
+        first, *rest = self.network
+        kernel = tf.cast(first.kernel, history.dtype)
+        of_target, of_click, of_difference, of_product = tf.split(kernel, 4)
+        scores = tf.tensordot(history, of_click - of_difference, 1)
+        scores += tf.tensordot(target[:, tf.newaxis] * history, of_product, 1)
+        at_target = tf.matmul(target, of_target + of_difference) + tf.cast(first.bias, kernel.dtype)
+        scores = first.activation(scores + at_target[:, tf.newaxis])
+        for layer in rest:
             scores = layer(scores)
         scores = tf.where(history_mask, scores[..., 0], scores.dtype.min)
         weights = tf.nn.softmax(scores) * tf.cast(history_mask, scores.dtype)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,12 +24,12 @@ class Fit:
 
     Attributes:
         scores: per named data set, click probabilities float64 [rows].
-        weights: what training set, as ``Ranker.set_learned`` takes it.
+        weights: what training set, as ``Ranker.set_learned`` and ``Ranker.start_from`` take it.
         epochs: epochs that the kept weights have seen.
     """
 
     scores: dict[str, np.ndarray]
-    weights: list[np.ndarray]
+    weights: dict[str, np.ndarray]
     epochs: int
 
 
@@ -40,8 +41,9 @@ class Trainer:
 
     Args:
         tables: vocabularies and tables.
-        feature: the ranker's visual feature.
-        vector_dim: d of the item embeddings, for the feature ``vector``.
+        feature: the ranker's visual features.
+        ranker: its kind.
+        visual: further arguments of its ``VisualFeatures``.
         batch_size: rows a step.
         epochs: passes over the training rows, at most.
         learning_rate: Adam's.
@@ -50,29 +52,33 @@ class Trainer:
     def __init__(
         self,
         tables: RankerTables,
-        feature: str,
-        vector_dim: int = 0,
+        feature: str = "none",
+        *,
+        ranker: str = "din",
+        visual: Mapping[str, Any] | None = None,
         batch_size: int = 512,
         epochs: int = 4,
         learning_rate: float = 1e-3,
     ) -> None:
         self.batch_size, self.epochs = batch_size, epochs
-        self._make = lambda: Ranker(tables, feature, vector_dim)
+        self._make = lambda: Ranker(tables, feature, ranker=ranker, visual=visual)
         self.model = self._make()
         self.model.compile(optimizer=keras.optimizers.Adam(learning_rate))
+        self._epoch = tf.function(self._steps, autograph=False, reduce_retracing=True)
         # model.predict takes longer to set up than these rows take to score.
         self._score = tf.function(self.model, autograph=False, reduce_retracing=True)
+        self._numbers = tf.function(self.model.numbers, autograph=False, reduce_retracing=True)
 
-    def set_item_tables(self, tables: RankerTables, vectors: np.ndarray | None = None) -> None:
-        """Sets what the model holds of the items: attributes, and vectors for ``vector``.
+    def set_item_tables(self, tables: RankerTables, **visual: np.ndarray | None) -> None:
+        """Sets what the model holds of the items.
 
         Args:
             tables: of the same shapes as those of the start.
-            vectors: float32 [items + 1, vector_dim].
+            visual: arguments of ``VisualFeatures.set_tables``, where there are visual features.
         """
-        self.model.attribute_values.assign(tables.values)
-        if self.model.vector is not None:
-            self.model.vector.set_table(vectors)
+        self.model.set_items(tables)
+        if self.model.visual is not None:
+            self.model.visual.set_tables(**visual)
 
     def fit(
         self,
@@ -80,6 +86,7 @@ class Trainer:
         validation: tuple[Inputs, np.ndarray],
         others: dict[str, Inputs],
         seed: int,
+        start: Mapping[str, np.ndarray] | None = None,
     ) -> Fit:
         """Fits from the initial weights of ``seed``; the result depends on nothing else.
 
@@ -88,29 +95,23 @@ class Trainer:
             validation: the same; decides when to stop.
             others: data sets to score besides.
             seed: of the initial weights and of the order of rows.
+            start: weights of the same ranker without images to go on from; at least one epoch is
+                trained.
         """
         keras.utils.set_random_seed(seed)
         self.model.set_learned(self._make().learned())
-        self.model.fit_scale(train[0])
-        for variable in self.model.optimizer.variables:
-            if "learning_rate" not in variable.name:
-                variable.assign(tf.zeros_like(variable))
-        random = np.random.default_rng(seed)
-        rows = len(train[1])
-
-        def batches() -> Iterator[np.ndarray]:
-            order = random.permutation(rows)
-            for start in range(0, rows, self.batch_size):
-                yield order[start : start + self.batch_size]
-
         columns = {n: tf.constant(v) for n, v in train[0].items()}
+        columns["numbers"] = self._numbers(columns)
+        self.model.fit_scale(columns["numbers"])
+        if start is not None:
+            self.model.start_from(start)
+        for variable in self.model.optimizer.variables:
+            variable.assign(tf.zeros_like(variable))
+        random = np.random.default_rng(seed)
         clicked = tf.constant(train[1], tf.float32)
-        dataset = tf.data.Dataset.from_generator(
-            batches, output_signature=tf.TensorSpec([None], tf.int64)
-        ).map(lambda i: ({n: tf.gather(c, i) for n, c in columns.items()}, tf.gather(clicked, i)))
         best, kept, scores, epochs = -np.inf, self.model.learned(), np.zeros(0), 0
         for epoch in range(1, self.epochs + 1):
-            self.model.fit(dataset.prefetch(4), verbose=0)
+            self._epoch(columns, clicked, tf.constant(random.permutation(len(train[1]))))
             now = self.predict(validation[0])
             reached = auc(validation[1], now)
             if not reached > best:
@@ -130,3 +131,18 @@ class Trainer:
             part = {n: tf.constant(v[start : start + _SCORED_AT_ONCE]) for n, v in inputs.items()}
             logits.append(self._score(part).numpy())
         return 1.0 / (1.0 + np.exp(-np.concatenate(logits).astype(np.float64)))
+
+    def _steps(
+        self, columns: dict[str, tf.Tensor], clicked: tf.Tensor, order: tf.Tensor
+    ) -> tf.Tensor:
+        """One pass over the rows, all its steps in one call of the graph."""
+        rows = tf.shape(order)[0]
+
+        def step(start: tf.Tensor) -> list[tf.Tensor]:
+            chosen = order[start : start + self.batch_size]
+            batch = {n: tf.gather(column, chosen) for n, column in columns.items()}
+            logs = self.model.train_step((batch, tf.gather(clicked, chosen)))
+            with tf.control_dependencies([logs["loss"]]):
+                return [start + self.batch_size]
+
+        return tf.while_loop(lambda start: start < rows, step, [0], parallel_iterations=1)[0]

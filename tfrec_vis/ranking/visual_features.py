@@ -1,94 +1,269 @@
-"""Item embeddings as features of a ranking model."""
+"""All visual features of a ranking model together, over tables of its items."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-TOP = 3
+from tfrec_vis.ranking.cluster_id_feature import ClusterIdFeature
+from tfrec_vis.ranking.features import parse_features
+from tfrec_vis.ranking.semantic_id_feature import SemanticIdFeature
+from tfrec_vis.ranking.sim_score import TOP, SimScore, cosines
+from tfrec_vis.ranking.sim_tier import SimTier
+from tfrec_vis.ranking.vector_feature import VectorFeature
+from tfrec_vis.ranking.visual_gate import VisualGate
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
-class SimScore(keras.layers.Layer):
-    """Cosine of the target with each history item, and summaries of them.
+class VisualFeatures(keras.layers.Layer):
+    """Visual features of items given by number, looked up in tables that travel inside.
 
-        s_l = e_target . e_l,   out = [s_1 ... s_L ; mean ; max ; mean of the 3 highest]
+        out = [gate_1 * feature_1 ; gate_2 * feature_2 ; ...]
 
-    over the valid clicks; items without a vector score 0. Padded slots hold the mean (0 without
-    any click): zeros there would tell the ranker how long the history is, which is no visual
-    feature. Embeddings are expected to be L2-normalised.
-
-    Source: COURIER (arXiv 2306.05001), SimScore; the summaries are ours.
-    """
-
-    def call(self, target: tf.Tensor, history: tf.Tensor, history_mask: tf.Tensor) -> tf.Tensor:
-        """Scores a batch.
-
-        Args:
-            target: [n, d], L2-normalised.
-            history: [n, clicks, d], L2-normalised, newest first.
-            history_mask: bool [n, clicks].
-
-        Returns:
-            [n, clicks + 3]
-        """
-        scores = tf.einsum("nd,nld->nl", target, history)
-        mask = tf.cast(history_mask, scores.dtype)
-        scores *= mask
-        clicks = tf.reduce_sum(mask, axis=1)
-        low = tf.where(history_mask, scores, -2.0)
-        top = tf.nn.top_k(low, k=min(TOP, history_mask.shape[1])).values
-        inside = tf.cast(top >= -1.5, scores.dtype)
-        mean = tf.math.divide_no_nan(tf.reduce_sum(scores, axis=1), clicks)
-        highest = tf.where(clicks > 0, tf.reduce_max(low, axis=1), 0.0)
-        top_mean = tf.math.divide_no_nan(
-            tf.reduce_sum(top * inside, axis=1), tf.reduce_sum(inside, axis=1)
-        )
-        scores = tf.where(history_mask, scores, mean[:, tf.newaxis])
-        return tf.concat([scores, tf.stack([mean, highest, top_mean], axis=1)], axis=1)
-
-
-@keras.saving.register_keras_serializable(package="tfrec_vis")
-class ProjectedVector(keras.layers.Layer):
-    """Item embeddings, projected, for the target and each history item.
-
-        out = W e + b
-
-    Every distinct item of a batch is projected once.
+    in the order of ``features``; see ``VectorFeature``, ``SimScore``, ``ClusterIdFeature``,
+    ``SimTier`` and ``SemanticIdFeature`` for each. History item 0 is padding. Every distinct item
+    of a batch is projected once for ``vector``.
 
     Args:
-        units: width of the projection.
-        items: rows of the table, with row 0 for "no item"; fill it with ``set_table``.
-        dim: d of the embeddings.
+        features: names, as ``parse_features`` gives them.
+        items: rows of the tables, with row 0 for "no item"; fill them with ``set_tables``.
+        history: L, clicks of a history.
+        vector_dim: d of the vectors, for ``vector`` and for cosines computed here; 0: no table,
+            ``sim_score`` and ``sim_tier`` are then given ``cosines``.
+        clusters: number of clusters, for ``cluster_id``.
+        semantic: (levels, codes), for ``semantic_id``.
+        categories: number of categories, for a ``VisualGate`` on each feature; 0: no gates.
+        units: width of projections and embeddings.
+
+    Example:
+        >>> import numpy as np, tensorflow as tf, tfrec_vis as tv
+        >>> layer = tv.ranking.VisualFeatures(
+        ...     ("sim_score", "cluster_id"), items=3, history=2, vector_dim=2, clusters=5, units=4
+        ... )
+        >>> vectors = np.array([[0, 0], [1, 0], [0.6, 0.8]], np.float32)
+        >>> layer.set_tables(vectors=vectors, clusters=np.array([-1, 4, 4]))
+        >>> out = layer(tf.constant([1]), tf.constant([[2, 0]]))
+        >>> out.shape.as_list(), layer.width
+        ([1, 14], 14)
+        >>> bool((abs(out[0, :5] - 0.6) < 1e-6).numpy().all())
+        True
     """
 
-    def __init__(self, units: int, items: int, dim: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.units, self.items, self.dim = units, items, dim
-        self.table = self.add_weight(
-            name="table", shape=[items, dim], initializer="zeros", trainable=False
-        )
-        self.projection = keras.layers.Dense(units, name="projection")
-        self.projection.build(tf.TensorShape([None, dim]))
+    def __init__(
+        self,
+        features: Sequence[str],
+        items: int,
+        history: int,
+        vector_dim: int = 0,
+        clusters: int = 0,
+        semantic: Sequence[int] = (0, 0),
+        categories: int = 0,
+        units: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        # Given cosines are not cast to half precision: it would move them to another bin.
+        super().__init__(autocast=False, **kwargs)
+        self.features = parse_features("+".join(features) or "none")
+        if not self.features:
+            raise ValueError("expected at least one visual feature, got none")
+        if "vector" in self.features and not vector_dim:
+            raise ValueError("expected vector_dim, the width of the vectors, for vector, got 0")
+        self.items, self.history, self.units = items, history, units
+        self.vector_dim, self.clusters, self.categories = vector_dim, clusters, categories
+        self.semantic = (semantic[0], semantic[1])
+        policy = self.dtype_policy
+        self.parts: dict[str, Any] = {}
+        self.widths: dict[str, int] = {}
+        if "vector" in self.features:
+            self.parts["vector"] = VectorFeature(units, name="vector", dtype=policy)
+            self.widths["vector"] = 2 * units
+        if "sim_score" in self.features:
+            self.parts["sim_score"] = SimScore(name="sim_score", dtype=policy)
+            self.widths["sim_score"] = history + TOP
+        if "cluster_id" in self.features:
+            self.parts["cluster_id"] = ClusterIdFeature(
+                clusters, units, name="cluster_id", dtype=policy
+            )
+            self.widths["cluster_id"] = 2 * units + 1
+        if "sim_tier" in self.features:
+            self.parts["sim_tier"] = SimTier(name="sim_tier", dtype=policy)
+            self.widths["sim_tier"] = self.parts["sim_tier"].bins
+        if "semantic_id" in self.features:
+            self.parts["semantic_id"] = SemanticIdFeature(
+                *self.semantic, units, name="semantic_id", dtype=policy
+            )
+            self.widths["semantic_id"] = 2 * units + self.semantic[0]
+        self.gate_layers = {
+            feature: VisualGate(categories, name=f"{feature}_gate", dtype=policy)
+            for feature in self.features
+            if categories
+        }
+        self.tables = self._make_tables()
 
-    def set_table(self, embeddings: Any) -> None:
-        """Fills the table: [items, dim]."""
-        self.table.assign(embeddings)
+    @property
+    def width(self) -> int:
+        """Width of the output."""
+        return sum(self.widths.values())
 
-    def call(self, item_index: tf.Tensor) -> tf.Tensor:
-        """Projects the vectors of int [...] items -> [..., units]."""
-        distinct, position = tf.unique(tf.reshape(item_index, [-1]))
-        projected = self.projection(tf.gather(self.table, distinct))
-        shape = tf.concat([tf.shape(item_index), [self.units]], axis=0)
-        return tf.reshape(tf.gather(projected, position), shape)
+    def _make_tables(self) -> dict[str, tf.Variable]:
+        def table(name: str, shape: list[int], none: int, dtype: Any = tf.int64) -> tf.Variable:
+            return self.add_weight(
+                name=f"{name}_table",
+                shape=shape,
+                dtype=dtype,
+                initializer=keras.initializers.Constant(none),
+                trainable=False,
+                experimental_autocast=False,
+            )
+
+        tables = {}
+        if {"vector", "sim_score", "sim_tier"} & {*self.features}:
+            if self.vector_dim:
+                tables["vectors"] = table("vector", [self.items, self.vector_dim], 0, None)
+            tables["pictured"] = table("pictured", [self.items], 1)
+        if "cluster_id" in self.features:
+            tables["clusters"] = table("cluster", [self.items], -1)
+        if "semantic_id" in self.features:
+            tables["semantic_ids"] = table("semantic_id", [self.items, self.semantic[0]], -1)
+        if self.categories:
+            tables["categories"] = table("category", [self.items], 0)
+        return tables
+
+    def set_tables(
+        self,
+        vectors: Any = None,
+        clusters: Any = None,
+        semantic_ids: Any = None,
+        categories: Any = None,
+    ) -> None:
+        """Fills the tables; row 0 is "no item". What no feature reads is left alone.
+
+        Args:
+            vectors: float [items, d], L2-normalised; zeros: no picture. Also for ``sim_tier`` with
+                given cosines: they say which items have a picture (until set: all).
+            clusters: int [items]; -1: none.
+            semantic_ids: int [items, levels]; -1: none.
+            categories: int [items].
+
+        Raises:
+            ValueError: a table of another shape, or numbers beyond those declared.
+        """
+        given: dict[str, Any] = {
+            "clusters": (clusters, -1, self.clusters),
+            "semantic_ids": (semantic_ids, -1, self.semantic[1]),
+            "categories": (categories, 0, self.categories),
+        }
+        for name, (values, least, count) in given.items():
+            if values is None or name not in self.tables:
+                continue
+            values = self._checked(name, values, self.tables[name].shape)
+            if not least <= values.min() <= values.max() < count:
+                raise ValueError(
+                    f"expected {name} of {least} to {count - 1}, got {values.min()} to "
+                    f"{values.max()}"
+                )
+            self.tables[name].assign(values)
+        if vectors is not None and "pictured" in self.tables:
+            vectors = np.asarray(vectors)
+            if "vectors" in self.tables:
+                self._checked("vectors", vectors, self.tables["vectors"].shape)
+                self.tables["vectors"].assign(vectors)
+            pictured = vectors.any(axis=1)
+            self.tables["pictured"].assign(
+                self._checked("vectors", pictured, self.tables["pictured"].shape).astype(np.int64)
+            )
+
+    def _checked(self, name: str, values: Any, shape: tf.TensorShape) -> np.ndarray:
+        values = np.asarray(values)
+        if values.shape != tuple(shape):
+            raise ValueError(f"expected {name} of shape {tuple(shape)}, got {values.shape}")
+        return values
+
+    def build(self, item_shape: tf.TensorShape) -> None:
+        """Creates the features' weights."""
+        for feature, width in (
+            ("vector", self.vector_dim),
+            ("cluster_id", None),
+            ("semantic_id", self.semantic[0]),
+        ):
+            if feature in self.parts:
+                with tf.name_scope(feature):
+                    self.parts[feature].build(tf.TensorShape([None, width]))
+        super().build(item_shape)
+
+    def call(self, item: tf.Tensor, history: tf.Tensor, cosines: tf.Tensor | None = None) -> Any:
+        """The features of a batch.
+
+        Args:
+            item: int [n], the targets.
+            history: int [n, L], newest first, 0 none.
+            cosines: float [n, L], the target's with each click, for ``sim_score`` and
+                ``sim_tier``; None: computed from the vectors.
+
+        Returns:
+            [n, width]
+
+        Raises:
+            ValueError: no cosines and no vectors to compute them from.
+        """
+        mask = history > 0
+        outputs = {}
+        if {"sim_score", "sim_tier"} & {*self.features}:
+            if cosines is None:
+                cosines = self._cosines(item, history)
+        if "pictured" in self.tables:
+            pictured = mask & self._pictured(history)
+        for feature, part in self.parts.items():
+            if feature == "vector":
+                outputs[feature] = part.from_projected(*self._projected(item, history), pictured)
+            elif feature == "sim_score":
+                outputs[feature] = part.from_scores(cosines, mask)
+            elif feature == "sim_tier":
+                both = pictured & self._pictured(item)[:, tf.newaxis]
+                outputs[feature] = part.from_scores(cosines, both)
+            else:
+                name = {"cluster_id": "clusters", "semantic_id": "semantic_ids"}[feature]
+                table = self.tables[name]
+                outputs[feature] = part(tf.gather(table, item), tf.gather(table, history), mask)
+        if self.categories:
+            category = tf.gather(self.tables["categories"], item)
+            outputs = {f: self.gate_layers[f](out, category) for f, out in outputs.items()}
+        return tf.concat(list(outputs.values()), axis=1)
+
+    def _cosines(self, item: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
+        if "vectors" not in self.tables:
+            raise ValueError("expected cosines, or vector_dim and vectors to compute them from")
+        table = self.tables["vectors"]
+        return cosines(tf.gather(table, item), tf.gather(table, history))
+
+    def _pictured(self, item: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self.tables["pictured"], item) > 0
+
+    def _projected(self, item: tf.Tensor, history: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Projected targets [n, units] and clicks [n, L, units]."""
+        together = tf.concat([item[:, tf.newaxis], tf.cast(history, item.dtype)], axis=1)
+        distinct, position = tf.unique(tf.reshape(together, [-1]))
+        vectors = tf.cast(tf.gather(self.tables["vectors"], distinct), self.compute_dtype)
+        projected = self.parts["vector"].projection(vectors)
+        rows = tf.gather(projected, tf.reshape(position, tf.shape(together)))
+        return rows[:, 0], rows[:, 1:]
+
+    def set_off(self, categories: Iterable[int]) -> None:
+        """Switches all features off for these categories, and on for all others."""
+        off = [*categories]
+        for gate in self.gate_layers.values():
+            gate.set_off(off)
+
+    def gates(self) -> dict[str, np.ndarray]:
+        """The gates of each feature, float [categories]; nothing without gates."""
+        return {feature: gate.values() for feature, gate in self.gate_layers.items()}
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "items": self.items,
-            "dim": self.dim,
-        }
+        names = ("features", "items", "history", "vector_dim", "clusters", "semantic")
+        config = {name: getattr(self, name) for name in (*names, "categories", "units")}
+        return {**super().get_config(), **config}

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec_vis.errors import InputError
-from tfrec_vis.ranking import Ranker, RankerTables, SimScore
+from tfrec_vis.ranking import Ranker, RankerTables
 from tfrec_vis.serving.click_history import compact_history
 
 MAX_HISTORY = 50
@@ -20,10 +20,10 @@ _TIME_LIMIT = 2**34
 """Seconds; ``ItemStatistics`` reads no later time. A time in milliseconds is beyond it."""
 
 
-def export_ranker(
-    ranker: Ranker, tables: RankerTables, vectors: np.ndarray | None, path: Path
-) -> None:
+def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
     """Writes a ranker and its tables as a SavedModel of core TensorFlow operations.
+
+    All the ranker holds goes along: weights, item statistics, tables of its visual features.
 
     Two signatures, for any n, also 0:
 
@@ -40,26 +40,15 @@ def export_ranker(
     users and context values share one embedding, unknown items are "no item".
 
     Args:
-        ranker: the model.
+        ranker: the model, of any kind and feature; for ``sim_score`` and ``sim_tier`` with vectors
+            (``visual={"vector_dim": d}``), which requests' cosines are computed from.
         tables: the tables it was built with.
-        vectors: for the feature ``sim_score``, float32 [items + 1, d], L2-normalised, row 0
-            and items without a vector zeros; otherwise None.
         path: folder to write into.
 
     Raises:
         InputError: a context feature's name cannot be the name of an input.
-        ValueError: ``vectors`` do not fit the ranker's feature or the items.
+        ValueError: the ranker has no vectors to compute cosines from.
     """
-    if (vectors is not None) != (ranker.feature == "sim_score"):
-        given = "none" if vectors is None else "some"
-        raise ValueError(
-            f"expected vectors for the feature sim_score alone, got {given} for {ranker.feature}"
-        )
-    if vectors is not None and len(vectors) != len(tables.item_id):
-        raise ValueError(
-            f"expected one vector for each of {len(tables.item_id)} items with row 0 for "
-            f"'no item', got {len(vectors)}"
-        )
     for name in tables.context:
         if name in _INPUTS or not _INPUT_NAME.fullmatch(name):
             raise InputError(
@@ -71,8 +60,6 @@ def export_ranker(
     module.users = _numbers(tables.user_id)
     module.items = _numbers(tables.item_id[1:])
     module.contexts = {name: _numbers(known) for name, known in tables.context.items()}
-    vector_table = None if vectors is None else tf.Variable(vectors, False, dtype=tf.float32)
-    sim_score = SimScore()
 
     def score(**request: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.control_dependencies(_checks(request)):
@@ -87,10 +74,6 @@ def export_ranker(
             "timestamp": request["timestamp"],
             **{f"context_{n}": t.lookup(request[n]) for n, t in module.contexts.items()},
         }
-        if vector_table is not None:
-            inputs["sim_score"] = sim_score(
-                tf.gather(vector_table, item), tf.gather(vector_table, history), history > 0
-            )
         return {"ctr": tf.sigmoid(ranker(inputs, training=False))}
 
     def score_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -10,16 +10,18 @@ import numpy as np
 from tfrec_vis.data import read_impressions, read_items, read_manifest
 from tfrec_vis.data.items import read_pictures
 from tfrec_vis.embeddings import Embeddings
-from tfrec_vis.evaluation.cells import run_name
+from tfrec_vis.evaluation.cells import read_weights
+from tfrec_vis.evaluation.rows import category_numbers
 from tfrec_vis.pretraining import load
-from tfrec_vis.ranking import Ranker, RankerTables
+from tfrec_vis.ranking import Ranker, RankerTables, parse_features
 from tfrec_vis.serving import export_encoder, export_ranker, publish, write_warmup
+from tfrec_vis.workflow.evaluated import read_vectors
 
 _WARM_UP_ROWS = 16
 
 
 def export_models(work: Path, method: str, models: Path, out: Path) -> None:
-    """Publishes the encoder, and the ranker of the report's primary row (seed 0).
+    """Publishes the encoder, and the ranker of the report's primary row (the first of its seeds).
 
     Args:
         work: the work folder, with everything up to evaluation/ done.
@@ -48,17 +50,16 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
         min(settings["history"], manifest["settings"]["max_history"]),
         settings["min_count"],
     )
-    vectors = embeddings.vectors_for(catalogue.item_id)
-    if primary["feature"] == "cluster_id":
-        clusters = embeddings.clusters_for(catalogue.item_id)
-        tables = tables.with_clusters(clusters, len(embeddings.centroids))
-    ranker = Ranker(tables, primary["feature"], vectors.shape[1])
-    if ranker.vector is not None:
-        ranker.vector.set_table(vectors)
-    weights = run_name(primary["embedding"], primary["feature"], primary["train_on"], 0)
-    with np.load(evaluation / "runs" / weights, allow_pickle=False) as stored:
-        kept = [stored[name] for name in sorted(stored.files) if name.startswith("weight_")]
-    ranker.set_learned(kept)
+    vectors = read_vectors(work / "embeddings" / method, prepared, "courier")
+    vectors = vectors.without(np.isin(catalogue.category.astype(str), settings["images_off"]))
+    parts = parse_features(primary["feature"])
+    names, numbers = category_numbers(catalogue.category)
+    visual = vectors.arguments(parts, with_cosines=False)
+    visual["categories"] = len(names) if settings["gates"] else 0
+    ranker = Ranker(tables, primary["feature"], ranker=primary["ranker"], visual=visual)
+    assert ranker.visual is not None
+    ranker.visual.set_tables(**vectors.tables, categories=numbers)
+    ranker.set_learned(read_weights(evaluation / "runs" / primary["run"]))
     rows = read_impressions(prepared, "test", tables.history)
     rows = rows.take(np.arange(min(_WARM_UP_ROWS, len(rows))))
     requests = {
@@ -70,8 +71,7 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
     }
 
     def ranking(folder: Path) -> None:
-        scored = vectors if primary["feature"] == "sim_score" else None
-        export_ranker(ranker, tables, scored, folder)
+        export_ranker(ranker, tables, folder)
         write_warmup(folder, requests, "ranker")
 
     published = {}

@@ -9,6 +9,8 @@ import numpy as np
 
 from tfrec_vis.data import read_items, read_manifest
 from tfrec_vis.errors import InputError
+from tfrec_vis.evaluation.rows import check_categories
+from tfrec_vis.evaluation.slices import check_columns
 from tfrec_vis.recipes import Recipe
 
 
@@ -16,8 +18,9 @@ def check_fits(recipe: Recipe, prepared: Path) -> None:
     """Asks before hours of training what later stages need of the data.
 
     Raises:
-        InputError: too few items for ``embed.clusters`` or ``embed.semantic_codes``, or a split
-            whose rows are of one class.
+        InputError: too few items for ``embed.clusters`` or ``embed.semantic_codes``, a split
+            whose rows are of one class, or a category or feature in ``evaluate`` that the data
+            do not have.
     """
     manifest = read_manifest(prepared)
     for name in ("train", "validation", "test"):
@@ -27,7 +30,8 @@ def check_fits(recipe: Recipe, prepared: Path) -> None:
                 f"{prepared}: {clicks} of the {rows} {name} rows are clicked, both kinds are "
                 f"needed; {_mend(manifest)}"
             )
-    first_seen = read_items(prepared, pictures=False).first_seen[1:]
+    items = read_items(prepared, pictures=False)
+    first_seen = items.first_seen[1:]
     early = int(np.sum((first_seen >= 0) & (first_seen < manifest["cuts"][1])))
     wanted = {"clusters": recipe.embed.clusters}
     if recipe.embed.semantic_levels:
@@ -38,6 +42,8 @@ def check_fits(recipe: Recipe, prepared: Path) -> None:
                 f"embed.{name}: {clusters} clusters need as many items, only {early} were seen "
                 f"before the second cut; lower embed.{name}"
             )
+    check_columns(recipe.evaluate.slices, [*items.features, *manifest["context_features"]])
+    check_categories(recipe.evaluate.images_off, items.category)
 
 
 def _mend(manifest: dict[str, Any]) -> str:

@@ -37,6 +37,9 @@ class Stage:
         resumable: whether ``make`` goes on with what it finds in the folder.
         guard: raises where the output that is there must not be replaced; called before anything
             is written, renamed or removed.
+        keeps: a folder in the output whose files are known by their names to be right, whatever
+            the stage's inputs and settings were: a new making finds those of earlier ones, and of
+            interrupted ones, unless it is forced. None: there is no such folder.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Stage:
     make: Callable[[Path], None]
     resumable: bool = False
     guard: Callable[[], None] | None = None
+    keeps: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -94,14 +98,30 @@ class Stage:
         same = before.get("fingerprint") == self.fingerprint
         if not (same and before.get("done")):
             if not (same and self.resumable) or (force and not before.get("forced")):
-                shutil.rmtree(partial, ignore_errors=True)
-                partial.mkdir(parents=True)
+                self._begin(partial, force)
                 before = {"fingerprint": self.fingerprint, "settings": self._settings}
                 before |= {"seconds": 0.0, "forced": force}
                 _write_stamp(partial, before)
             self._make(partial, before)
         self._put_in_place(partial)
         return True
+
+    def _begin(self, partial: Path, force: bool) -> None:
+        """Makes an empty folder to write into, but for what ``keeps`` names."""
+        if self.keeps is None or force:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            return
+        kept = partial / self.keeps
+        kept.mkdir(parents=True, exist_ok=True)
+        for path in partial.iterdir():
+            if path.is_dir() and path != kept:
+                shutil.rmtree(path)
+            elif path != kept:
+                path.unlink()
+        for path in (self.folder / self.keeps).glob("*"):
+            if not (kept / path.name).exists():
+                os.link(path, kept / path.name)
 
     def _make(self, partial: Path, stamp: dict[str, Any]) -> None:
         started = time.monotonic()

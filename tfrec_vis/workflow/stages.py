@@ -15,22 +15,13 @@ import tf_keras as keras
 
 from tfrec_vis import sources
 from tfrec_vis.data import read_items
-from tfrec_vis.embeddings import Embeddings, embed_features
+from tfrec_vis.embeddings import embed_features
 from tfrec_vis.embeddings.external import vectors_of
 from tfrec_vis.errors import InputError
-from tfrec_vis.evaluation import (
-    Truth,
-    Vectors,
-    check_truth,
-    choose_pictures,
-    print_table,
-    render_report,
-    run_experiment,
-)
+from tfrec_vis.evaluation import Truth, check_truth, choose_pictures, print_table, render_report
 from tfrec_vis.prepare import prepare
 from tfrec_vis.prepare.options import PrepareOptions
 from tfrec_vis.pretraining import (
-    ABLATIONS,
     UNTRAINED,
     PretrainSettings,
     build_encoder,
@@ -41,6 +32,7 @@ from tfrec_vis.pretraining import (
 from tfrec_vis.recipes import Recipe
 from tfrec_vis.sources.files import identity
 from tfrec_vis.workflow.encoded import Encoded, print_summary
+from tfrec_vis.workflow.evaluated import check_semantic_ids, evaluate, read_vectors, trainings
 from tfrec_vis.workflow.export import export_models
 from tfrec_vis.workflow.keep_appended import keep_appended
 from tfrec_vis.workflow.stage import Stage
@@ -56,6 +48,7 @@ def build_stages(
     options = preparation or PrepareOptions()
     source = sources.create(recipe.source, str(recipe.folder))
     check_truth(recipe.evaluate)
+    check_semantic_ids(recipe)
     prepared = Stage(
         "prepare",
         work / "prepared",
@@ -66,9 +59,8 @@ def build_stages(
     )
     run = recipe.pretrain
     trained = {
-        name: _pretrain_stage(name, settings_of(name, run), work, prepared, profile)
-        for name in (run.method, *run.compare)
-        if name not in UNTRAINED
+        folder: _pretrain_stage(folder, settings_of(name, run, repeat), work, prepared, profile)
+        for folder, (name, repeat) in trainings(run).items()
     }
     embeddings = _embed_stages(recipe, work, prepared, trained)
     evaluated = Stage(
@@ -76,8 +68,9 @@ def build_stages(
         work / "evaluation",
         [asdict(recipe.evaluate), _truth_identity(recipe)],
         [prepared, *trained.values(), *embeddings],
-        lambda out: _evaluate(recipe, prepared.folder, embeddings, out),
+        lambda out: evaluate(recipe, prepared.folder, [s.folder for s in embeddings], out),
         resumable=True,
+        keeps="runs",
     )
     models = Path(recipe.export.path) if recipe.export.path else work / "saved_models"
     exported = Stage(
@@ -105,10 +98,12 @@ def _pretrain_stage(
         keras.backend.clear_session()
         train(prepared.folder, out, run, work / "logs" / name, profile)
 
+    chosen = asdict(replace(run, checkpoint_seconds=0))
+    del chosen["seeds"]  # how many there are changes none of them
     return Stage(
         "pretrain",
         work / "pretrain" / name,
-        {**asdict(replace(run, checkpoint_seconds=0)), "weights": _weights_identity(run.weights)},
+        {**chosen, "weights": _weights_identity(run.weights)},
         [prepared],
         make,
         resumable=True,
@@ -125,14 +120,28 @@ def write_report(work: Path, stages: Sequence[Stage]) -> None:
             seconds[stage.name] = round(seconds.get(stage.name, 0.0) + stage.seconds, 1)
     report["cost"] = {
         "seconds": seconds,
+        "parts": {
+            f"{stage.name}/{stage.folder.name}": stage.seconds
+            for stage in stages
+            if stage.name in ("pretrain", "embed") and stage.seconds
+        },
         "peak_memory_mb": max(stage.peak_memory_mb for stage in stages),
     }
     prepared = next(stage for stage in stages if stage.name == "prepare").folder
     # The recipe's own method comes before those it is compared with.
     method = next(stage for stage in stages if stage.name == "pretrain").folder
-    vectors = read_vectors(work / "embeddings" / method.name, prepared, "courier").vectors
+    embedding = read_vectors(work / "embeddings" / method.name, prepared, "courier")
     image_size = json.loads((method / "settings.json").read_text())["image_size"]
-    gallery = choose_pictures(prepared, vectors, load(method), image_size, method.name)
+    gallery = choose_pictures(
+        prepared,
+        embedding.vectors,
+        load(method),
+        image_size,
+        method.name,
+        embedding.clusters,
+        evaluated.folder / "predictions.parquet",
+        report["primary"],
+    )
     beside = work / "report.json.partial"
     beside.write_text(json.dumps(report, indent=1))
     os.replace(beside, work / "report.json")
@@ -228,37 +237,6 @@ def baseline_name(recipe: Recipe) -> str:
             raise InputError(f"pretrain.encoder: {error}") from error
         weights = "imagenet" if "imagenet" in known else "random"
     return weights if weights in ("imagenet", "random") else "initial"
-
-
-def read_vectors(folder: Path, prepared: Path, role: str) -> Vectors:
-    """An embedding by ``item_index``."""
-    stored = Embeddings.read(folder)
-    item_ids = read_items(prepared, pictures=False).item_id
-    return Vectors(
-        folder.name,
-        role,
-        stored.vectors_for(item_ids),
-        stored.clusters_for(item_ids),
-        len(stored.centroids),
-    )
-
-
-def _evaluate(recipe: Recipe, prepared: Path, embeddings: Sequence[Stage], out: Path) -> None:
-    roles = {name: "ablation" for name in ABLATIONS}
-    roles |= {recipe.pretrain.method: "courier", "truth": "oracle"}
-    compared = []
-    for stage in embeddings:
-        role = roles.get(stage.folder.name, "baseline")
-        compared.append(read_vectors(stage.folder, prepared, role))
-    report = run_experiment(prepared, compared, recipe.evaluate, out, recipe.name)
-    report["settings"] = {
-        "source": recipe.source,
-        **{
-            name: asdict(getattr(recipe, name))
-            for name in ("prepare", "pretrain", "embed", "evaluate")
-        },
-    }
-    (out / "report.json").write_text(json.dumps(report, indent=1))
 
 
 def _weights_identity(weights: str) -> Any:

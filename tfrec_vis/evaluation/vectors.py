@@ -1,0 +1,107 @@
+"""An embedding as the experiment sees it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tfrec_vis.errors import InputError
+
+READS = {
+    "vector": ("vectors",),
+    "sim_score": ("vectors",),
+    "sim_tier": ("vectors",),
+    "cluster_id": ("clusters",),
+    "semantic_id": ("semantic_ids",),
+}
+"""What each visual feature reads of an embedding."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """An embedding by ``item_index``, of one pre-training.
+
+    Attributes:
+        name: "courier", "imagenet", ...
+        role: "courier", "baseline", "ablation" or "oracle"; "control" for shuffled pictures.
+        vectors: float32 [items + 1, d], zeros for none.
+        clusters: int32 [items + 1], -1 for none.
+        cluster_count: number of clusters.
+        semantic_ids: int32 [items + 1, levels], -1 for none; None: the embedding has none.
+        semantic_codes: codes to choose from on each level.
+        pretrain_seed: which of several pre-trainings.
+    """
+
+    name: str
+    role: str
+    vectors: np.ndarray
+    clusters: np.ndarray
+    cluster_count: int
+    semantic_ids: np.ndarray | None = None
+    semantic_codes: int = 0
+    pretrain_seed: int = 0
+
+    def digest(self, parts: Sequence[str]) -> str:
+        """Identity of all that the features ``parts`` read."""
+        digest = hashlib.sha256(f"{self.cluster_count} {self.semantic_codes}".encode())
+        for name in sorted({array for part in parts for array in READS[part]}):
+            array = getattr(self, name)
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def check(self, parts: Sequence[str]) -> None:
+        """Raises InputError if the embedding lacks what the features ``parts`` read."""
+        if "semantic_id" in parts and self.semantic_ids is None:
+            raise InputError(
+                f"evaluate.features: semantic_id needs semantic ids, the embedding {self.name} "
+                "has none; set embed.semantic_levels to 2 or 3"
+            )
+
+    def arguments(self, parts: Sequence[str], with_cosines: bool) -> dict[str, Any]:
+        """Arguments of ``VisualFeatures`` for the features ``parts``.
+
+        Args:
+            parts: single features.
+            with_cosines: whether cosines are given along with the rows, so that ``vector`` alone
+                needs the vectors.
+        """
+        readers = {"vector"} if with_cosines else {"vector", "sim_score", "sim_tier"}
+        codes = self.semantic_ids if "semantic_id" in parts else None
+        return {
+            "vector_dim": self.vectors.shape[1] if readers & set(parts) else 0,
+            "clusters": self.cluster_count if "cluster_id" in parts else 0,
+            "semantic": (0, 0) if codes is None else (codes.shape[1], self.semantic_codes),
+        }
+
+    @property
+    def tables(self) -> dict[str, np.ndarray | None]:
+        """Arguments of ``VisualFeatures.set_tables``."""
+        return {name: getattr(self, name) for name in ("vectors", "clusters", "semantic_ids")}
+
+    def without(self, items: np.ndarray) -> Vectors:
+        """The embedding of a catalogue in which some items have no picture: bool [items + 1]."""
+        codes = self.semantic_ids
+        return replace(
+            self,
+            vectors=np.where(items[:, np.newaxis], np.float32(0), self.vectors),
+            clusters=np.where(items, np.int32(-1), self.clusters),
+            semantic_ids=None if codes is None else np.where(items[:, None], np.int32(-1), codes),
+        )
+
+    def shuffled(self) -> Vectors:
+        """The control: the same embeddings, each given to another item."""
+        order = np.random.default_rng(0).permutation(np.arange(1, len(self.vectors)))
+        order = np.concatenate([[0], order])
+        return replace(
+            self,
+            name="shuffled",
+            role="control",
+            vectors=self.vectors[order],
+            clusters=self.clusters[order],
+            semantic_ids=None if self.semantic_ids is None else self.semantic_ids[order],
+        )

@@ -1,0 +1,83 @@
+"""DLRM's body: dot products of all embedded fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import tf_keras as keras
+
+from tfrec_vis.ranking.pooling import mean_of_history
+
+
+@keras.saving.register_keras_serializable(package="tfrec_vis")
+class Dlrm(keras.layers.Layer):
+    """Dot products between target, history, user, context and the embedded numbers.
+
+        v = MLP_bottom(dense) in R^d,
+        F = [target's attributes ; history's mean of each attribute ; fields ; v],
+        out = MLP([v ; <F_i, F_j> for i > j])
+
+    Args:
+        bottom: widths of the dense layers (ReLU) below v.
+        units: widths of the dense layers (ReLU) above the products.
+
+    Example:
+        >>> target, history = tf.ones([2, 3, 8]), tf.ones([2, 5, 3, 8])
+        >>> mask, fields, dense = tf.ones([2, 5]) > 0, tf.ones([2, 1, 8]), tf.ones([2, 4])
+        >>> Dlrm()(target, history, mask, fields, dense).shape
+        TensorShape([2, 32])
+
+    Source: Naumov et al., DLRM (arXiv 1906.00091),
+        tfrs.layers.feature_interaction.DotInteraction.
+    """
+
+    def __init__(
+        self, bottom: Sequence[int] = (32,), units: Sequence[int] = (64, 32), **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.bottom, self.units = tuple(bottom), tuple(units)
+        self.bottom_layers = [keras.layers.Dense(u, "relu") for u in self.bottom]
+        self.interaction = tfrs.layers.feature_interaction.DotInteraction(skip_gather=True)
+        self.dense_layers = [keras.layers.Dense(u, "relu") for u in self.units]
+
+    def build(self, target_shape: tf.TensorShape) -> None:
+        """Creates the layer that gives the numbers the width of an embedding."""
+        self.bottom_layers.append(keras.layers.Dense(target_shape[-1]))
+        super().build(target_shape)
+
+    def call(
+        self,
+        target: tf.Tensor,
+        history: tf.Tensor,
+        history_mask: tf.Tensor,
+        fields: tf.Tensor,
+        dense: tf.Tensor,
+    ) -> tf.Tensor:
+        """The top vector.
+
+        Args:
+            target: [n, attributes, d], the shown item's embedded attributes.
+            history: [n, clicks, attributes, d].
+            history_mask: bool [n, clicks].
+            fields: [n, others, d], other embedded ids: the user, the context.
+            dense: [n, w], numbers; visual features come last.
+
+        Returns:
+            [n, units[-1]]
+        """
+        bottom = dense
+        for layer in self.bottom_layers:
+            bottom = layer(bottom)
+        pooled = mean_of_history(history, history_mask)
+        vectors = tf.concat([target, pooled, fields, bottom[:, tf.newaxis]], axis=1)
+        x = tf.concat([bottom, self.interaction(tf.unstack(vectors, axis=1))], axis=1)
+        for layer in self.dense_layers:
+            x = layer(x)
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments."""
+        return {**super().get_config(), "bottom": self.bottom, "units": self.units}
