@@ -46,7 +46,8 @@ def test_a_cell_has_a_run_of_every_pretraining_and_seed(
     assert (cell.pretrain_seeds, cell.seeds, cell.test.shape[0]) == (2, 2, 4)
     assert cell.files == tuple(sorted(p.name for p in tmp_path.iterdir()))
     clicked = rows.split["validation"].clicked
-    assert cell.reached == np.mean([auc(clicked, run) for run in cell.validation])
+    stored = [np.load(tmp_path / name)["validation"] for name in cell.files]
+    assert cell.reached == np.mean([auc(clicked, scores) for scores in stored])
     assert all("cosines" in f["inputs"] for f in fits)
     assert len({run.tobytes() for run in cell.test}) == 4
 
@@ -174,6 +175,13 @@ def test_a_changed_embedding_is_trained_where_a_feature_reads_the_change(
         fits.clear()
         runner(rows, tmp_path).run([other], feature, "din", "scratch")
         assert len(fits) == 2
+
+
+def test_files_of_other_data_are_removed(rows: Rows, fits: Fits, tmp_path: Path) -> None:
+    for identity in ("yesterday", "today"):
+        cell = runner(rows, tmp_path, identity).run((), "none", "din", "scratch")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(cell.files)
+    assert len(fits) == 4
 
 
 def test_half_written_files_are_removed(rows: Rows, fits: Fits, tmp_path: Path) -> None:

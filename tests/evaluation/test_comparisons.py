@@ -23,8 +23,7 @@ def cell(test: Impressions, name: str, trainings: int, seeds: int, gain: float =
     scores = random.normal(size=[trainings, 1, len(test)]) * np.ones([1, seeds, 1])
     scores = scores + random.normal(size=[trainings, seeds, len(test)]) + gain * test.clicked
     scores = scores.reshape(trainings * seeds, len(test))
-    none = np.zeros([len(scores), 0])
-    return Cell(name, "x", "dcn", "scratch", "", "all", trainings, none, scores, 0.0, {}, ())
+    return Cell(name, "x", "dcn", "scratch", "", "all", trainings, scores, 0.0, {}, ())
 
 
 def areas(test: Impressions, cell: Cell) -> np.ndarray:

@@ -34,7 +34,7 @@ class Cell:
         embedding, feature, ranker, protocol, role: what it is.
         train_on: the training rows used.
         pretrain_seeds: how many pre-trainings there are.
-        validation, test: float64 [runs, rows].
+        test: float64 [runs, rows].
         reached: mean AUC of the runs on the validation rows.
         gates: of each feature, float [runs, categories]; empty without gates.
         files: names of the runs' files.
@@ -47,7 +47,6 @@ class Cell:
     role: str
     train_on: str
     pretrain_seeds: int
-    validation: np.ndarray
     test: np.ndarray
     reached: float
     gates: dict[str, np.ndarray]
@@ -77,8 +76,9 @@ class _Kind:
 class CellRunner:
     """Runs cells; a training that is in ``folder`` already is not done again.
 
-    The file of a training is named by what it is, and by a hash of all that it was made from:
-    data, embedding, settings. So files of other settings may lie beside it.
+    The file of a training is named by what it is, by a hash of the data, and by one of all else
+    that it was made from: embedding and settings. So files of other settings may lie beside it;
+    those of other data, which pile up as days are added, are removed.
 
     Args:
         rows: the data.
@@ -89,10 +89,11 @@ class CellRunner:
 
     def __init__(self, rows: Rows, settings: EvaluateSettings, folder: Path, identity: str) -> None:
         self.rows, self.settings, self.folder = rows, settings, folder
-        self._identity = identity
+        self._data = _digest([tfrec_vis.__version__, identity])[:8]
         folder.mkdir(parents=True, exist_ok=True)
-        for left_behind in folder.glob("*.partial.npz"):
-            left_behind.unlink()
+        for path in folder.glob("*.npz"):
+            if path.name.endswith(".partial.npz") or f"-{self._data}-" not in path.name:
+                path.unlink()
         self._trainers: dict[object, Trainer] = {}
         self._cosines: tuple[Vectors, dict[str, np.ndarray]] | None = None
         self._done: dict[tuple[str, ...], Cell] = {}
@@ -128,7 +129,6 @@ class CellRunner:
             *key,
             train_on=train_on,
             pretrain_seeds=len(kinds),
-            validation=np.stack([run["validation"] for run in runs]),
             test=np.stack([run["test"] for run in runs]),
             reached=float(np.mean([auc(clicked, run["validation"]) for run in runs])),
             gates={
@@ -188,18 +188,16 @@ class CellRunner:
         parts = parse_features(kind.feature)
         gated = settings.gates and bool(parts)
         made_from: list[Any] = [
-            tfrec_vis.__version__,
-            self._identity,
             embedding.digest(parts) if embedding else None,
             [settings.history, settings.min_count],
             [settings.epochs, settings.batch_size, settings.learning_rate],
             gated,
             start.name if start else None,
         ]
-        digest = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
         names = [embedding.name, f"pretrain{embedding.pretrain_seed}"] if embedding else ["none"]
         names += [kind.feature, "gates"] if gated else [kind.feature]
-        names += [kind.ranker, kind.protocol, train_on, f"seed{seed}", digest[:16]]
+        names += [kind.ranker, kind.protocol, train_on, f"seed{seed}"]
+        names += [self._data, _digest(made_from)[:16]]
         return "-".join(names) + ".npz"
 
     def _train(self, path: Path, kind: _Kind, train_on: str, seed: int, start: Path | None) -> None:
@@ -263,3 +261,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as stored:
         names = [name for name in stored.files if name.startswith("weight/")]
         return {name.removeprefix("weight/"): stored[name] for name in names}
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
