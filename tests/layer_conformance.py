@@ -2,83 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
+from conformance_case import WIDTH, Case, Inputs, user_rows
+from ranking_layer_cases import RANKING_CASES
 
 from tfrec_vis import layers, losses
-
-WIDTH = 8
-# What inputs are made for: (kind, batch).
-KINDS = [
-    ("usual", 0),
-    ("usual", 1),
-    ("usual", 7),
-    ("padding", 5),
-    ("no clicks", 5),
-    ("duplicates", 6),
-]
-Inputs = list[np.ndarray]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One public name.
-
-    Attributes:
-        public: the name in ``__all__``.
-        make: makes the layer or loss; layers take ``dtype``.
-        inputs: (kind, batch) -> its arguments, floats in float64.
-        call: (layer or loss, inputs) -> a tensor or several.
-        empty: kinds for which all that comes out is 0.
-        from_one: for ``layer_test``: (layer, [n, 6, WIDTH]) -> [n, ...]; None with a reason.
-        no_layer_test: why ``layer_test`` has nothing to test.
-    """
-
-    public: str
-    make: Callable[..., Any]
-    inputs: Callable[[str, int], Inputs]
-    call: Callable[[Any, list[Any]], Any] = lambda thing, inputs: thing(*inputs)
-    empty: tuple[str, ...] = ("padding",)
-    from_one: Callable[[Any, tf.Tensor], tf.Tensor] | None = None
-    no_layer_test: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_layer(self) -> bool:
-        return isinstance(self.make, type) and issubclass(self.make, keras.layers.Layer)
-
-    @property
-    def is_function(self) -> bool:
-        return not isinstance(self.make, type)
-
-    @property
-    def id(self) -> str:
-        return "-".join([self.public, *(str(value) for value in self.options.values())])
-
-    def new(self, dtype: str | None = None) -> Any:
-        """A layer of a dtype policy, a loss, or the function itself."""
-        if self.is_function:
-            return self.make
-        return self.make(**self.options, **({"dtype": dtype} if self.is_layer else {}))
-
-
-def _user_rows(kind: str, batch: int) -> Inputs:
-    """query [b, 3, d], history [b, 4, d], mask [b, 4]."""
-    rng = np.random.default_rng(batch)
-    query, history = rng.normal(size=(batch, 3, WIDTH)), rng.normal(size=(batch, 4, WIDTH))
-    mask = rng.random((batch, 4)) < 0.6
-    mask[:1, 1] = True
-    if kind in ("padding", "no clicks"):
-        mask[:] = False
-    if kind == "duplicates":
-        query[:], history[:] = query[0, 0], history[0, 0]
-    return [query, history, mask]
 
 
 def _item_rows(kind: str, batch: int) -> Inputs:
@@ -144,7 +77,7 @@ def _judge(head: Any, x: tf.Tensor) -> tf.Tensor:
 
 
 def _reconstructions() -> list[Case]:
-    case = partial(Case, inputs=_user_rows, empty=("padding", "no clicks"), from_one=_rebuild)
+    case = partial(Case, inputs=user_rows, empty=("padding", "no clicks"), from_one=_rebuild)
     cross, within = layers.IntentionReconstruction, layers.SelfAttentionReconstruction
     return [
         case(cross.__name__, cross, options={"num_heads": 2, "project_values": True}),
@@ -205,6 +138,7 @@ CASES = [
         for options in ({}, {"chunk_size": 3})
     ),
     Case("ClickCrossEntropy", losses.ClickCrossEntropy, _logits),
+    *RANKING_CASES,
 ]
 
 

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -56,17 +57,26 @@ def with_blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def script_folder(prepared_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with prepared/ and an exported, untrained ranker."""
+def script_folder(
+    simulated_shop: Path, prepared_shop: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A working directory with prepared/, embeddings/ and an exported, untrained ranker."""
+    from tfrec_vis.data import read_items
+    from tfrec_vis.embeddings import embed_features
+    from tfrec_vis.embeddings.external import vectors_of
     from tfrec_vis.ranking import Ranker, RankerTables
     from tfrec_vis.serving import export_ranker, publish
 
     folder = tmp_path_factory.mktemp("scripts")
     (folder / "prepared").symlink_to(prepared_shop)
+    item_id = read_items(prepared_shop, pictures=False).item_id[1:]
+    truth = vectors_of(simulated_shop / "truth/embedding.parquet", item_id)
+    made = embed_features(truth, prepared_shop, EmbedSettings(clusters=8), "truth")
+    made.write(folder / "embeddings/courier")
     tables = RankerTables.build(prepared_shop, history=10, min_count=1)
 
     def write(out: Path) -> None:
-        export_ranker(Ranker(tables), tables, None, out)
+        export_ranker(Ranker(tables), tables, out)
 
     publish(write, folder / "saved_models", "ranker")
     return folder
@@ -91,7 +101,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", with_blocks("python"))
 def test_python_snippets_run(
-    name: str, script_folder: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    script_folder: Path,
+    prepared_shop: Path,
+    quick: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines = [""] * len((ROOT / name).read_text().splitlines())
     for first, code in blocks(ROOT / name, "python"):
@@ -99,7 +114,23 @@ def test_python_snippets_run(
     script = script_folder / f"{Path(name).stem}_md.py"  # its line numbers are the guide's
     script.write_text("\n".join(lines))
     monkeypatch.chdir(script_folder)
-    runpy.run_path(str(script))
+    made = runpy.run_path(str(script))
+    if name == "docs/ranking.md":
+        check_own_ranker(made, prepared_shop, capsys.readouterr().out)
+
+
+def check_own_ranker(made: dict[str, Any], prepared_shop: Path, printed: str) -> None:
+    """A script of at most 40 lines, whose ranker learns from the pictures' true attributes."""
+    from sklearn.metrics import roc_auc_score
+
+    from tfrec_vis.data import read_impressions
+
+    _, script = next(blocks(ROOT / "docs/ranking.md", "python"))
+    assert len(script.splitlines()) <= 40
+    expected = roc_auc_score(read_impressions(prepared_shop, "test").clicked, made["scores"])
+    found = re.search(r"^AUC ([\d.]+)$", printed, re.M)
+    assert found and float(found[1]) == pytest.approx(expected, abs=1e-12)
+    assert expected > 0.55  # 0.5 is chance
 
 
 def test_request_example_fits_the_ranker(script_folder: Path) -> None:

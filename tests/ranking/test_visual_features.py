@@ -6,7 +6,7 @@ import tensorflow as tf
 from feature_oracles import random_weights
 from ranking_cases import ITEMS, WIDTH, toy_vectors
 
-from tfrec_vis.ranking import FEATURES, ProjectedVector, VisualFeatures, parse_features
+from tfrec_vis.ranking import FEATURES, VisualFeatures, parse_features
 
 HISTORY, CLUSTERS, LEVELS, CODES, CATEGORIES, UNITS = 4, 3, 2, 4, 5, 3
 WIDTHS = {
@@ -193,7 +193,3 @@ def test_missing_sizes_are_refused(arguments: dict[str, object], message: str) -
 def test_wrong_tables_are_refused(wrong: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         layer_of(ALL, categories=CATEGORIES).set_tables(**wrong)
-
-
-def test_projected_vector_is_still_there() -> None:
-    assert ProjectedVector(5, 9, 2).get_config()["items"] == 9

@@ -12,7 +12,7 @@ from tfrec_vis.ranking.tables import RankerTables
 from tfrec_vis.ranking.target_attention import TargetAttention
 from tfrec_vis.ranking.trainer import Trainer
 from tfrec_vis.ranking.vector_feature import VectorFeature
-from tfrec_vis.ranking.visual_features import ProjectedVector, VisualFeatures
+from tfrec_vis.ranking.visual_features import VisualFeatures
 from tfrec_vis.ranking.visual_gate import VisualGate
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "RANKERS",
     "ClusterIdFeature",
     "ItemStatistics",
-    "ProjectedVector",
     "Ranker",
     "RankerTables",
     "SemanticIdFeature",

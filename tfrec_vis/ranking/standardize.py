@@ -34,26 +34,25 @@ class Standardize(keras.layers.Layer):
     def __init__(self, width: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width = width
-        self.mean = self.add_weight(
-            name="mean", shape=[width], initializer="zeros", trainable=False
-        )
-        self.deviation = self.add_weight(
-            name="deviation", shape=[width], initializer="ones", trainable=False
-        )
+        options = {"shape": [width], "trainable": False, "experimental_autocast": False}
+        self.mean = self.add_weight(name="mean", initializer="zeros", **options)
+        self.deviation = self.add_weight(name="deviation", initializer="ones", **options)
 
     def fit_to(self, values: tf.Tensor) -> None:
         """Takes mean and deviation from values [rows, width]; no row changes nothing."""
         if not len(values):
             return
         mean, variance = tf.nn.moments(tf.cast(values, tf.float64), axes=[0])
-        self.mean.assign(tf.cast(mean, tf.float32))
-        self.deviation.assign(tf.cast(tf.sqrt(variance), tf.float32))
+        self.mean.assign(tf.cast(mean, self.mean.dtype))
+        self.deviation.assign(tf.cast(tf.sqrt(variance), self.deviation.dtype))
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
         """Standardizes [n, width]."""
-        constant = self.deviation < _LEAST
-        scaled = (values - self.mean) / tf.where(constant, 1.0, self.deviation)
-        return tf.where(constant, 0.0, tf.clip_by_value(scaled, -_BOUND, _BOUND))
+        mean, deviation = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.deviation)
+        constant = deviation < _LEAST
+        scaled = (tf.cast(values, mean.dtype) - mean) / tf.where(constant, 1.0, deviation)
+        bounded = tf.where(constant, 0.0, tf.clip_by_value(scaled, -_BOUND, _BOUND))
+        return tf.cast(bounded, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""

@@ -12,8 +12,7 @@ import tf_keras as keras
 from tfrec_vis.ranking.cluster_id_feature import ClusterIdFeature
 from tfrec_vis.ranking.features import parse_features
 from tfrec_vis.ranking.semantic_id_feature import SemanticIdFeature
-from tfrec_vis.ranking.sim_score import TOP as TOP  # until rankers hold VisualFeatures
-from tfrec_vis.ranking.sim_score import SimScore, cosines
+from tfrec_vis.ranking.sim_score import TOP, SimScore, cosines
 from tfrec_vis.ranking.sim_tier import SimTier
 from tfrec_vis.ranking.vector_feature import VectorFeature
 from tfrec_vis.ranking.visual_gate import VisualGate
@@ -169,10 +168,11 @@ class VisualFeatures(keras.layers.Layer):
                 )
             self.tables[name].assign(values)
         if vectors is not None and "pictured" in self.tables:
+            vectors = np.asarray(vectors)
             if "vectors" in self.tables:
-                vectors = self._checked("vectors", vectors, self.tables["vectors"].shape)
+                self._checked("vectors", vectors, self.tables["vectors"].shape)
                 self.tables["vectors"].assign(vectors)
-            pictured = np.any(np.asarray(vectors) != 0, axis=1)
+            pictured = vectors.any(axis=1)
             self.tables["pictured"].assign(
                 self._checked("vectors", pictured, self.tables["pictured"].shape).astype(np.int64)
             )
@@ -267,47 +267,3 @@ class VisualFeatures(keras.layers.Layer):
         names = ("features", "items", "history", "vector_dim", "clusters", "semantic")
         config = {name: getattr(self, name) for name in (*names, "categories", "units")}
         return {**super().get_config(), **config}
-
-
-@keras.saving.register_keras_serializable(package="tfrec_vis")
-class ProjectedVector(keras.layers.Layer):
-    """Item embeddings, projected, for the target and each history item.
-
-        out = W e + b
-
-    Every distinct item of a batch is projected once.
-
-    Args:
-        units: width of the projection.
-        items: rows of the table, with row 0 for "no item"; fill it with ``set_table``.
-        dim: d of the embeddings.
-    """
-
-    def __init__(self, units: int, items: int, dim: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.units, self.items, self.dim = units, items, dim
-        self.table = self.add_weight(
-            name="table", shape=[items, dim], initializer="zeros", trainable=False
-        )
-        self.projection = keras.layers.Dense(units, name="projection")
-        self.projection.build(tf.TensorShape([None, dim]))
-
-    def set_table(self, embeddings: Any) -> None:
-        """Fills the table: [items, dim]."""
-        self.table.assign(embeddings)
-
-    def call(self, item_index: tf.Tensor) -> tf.Tensor:
-        """Projects the vectors of int [...] items -> [..., units]."""
-        distinct, position = tf.unique(tf.reshape(item_index, [-1]))
-        projected = self.projection(tf.gather(self.table, distinct))
-        shape = tf.concat([tf.shape(item_index), [self.units]], axis=0)
-        return tf.reshape(tf.gather(projected, position), shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """Constructor arguments."""
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "items": self.items,
-            "dim": self.dim,
-        }
