@@ -1,6 +1,11 @@
-"""Exact ranking metrics, paired tests and collapse diagnostics, in NumPy."""
+"""Exact ranking metrics, paired tests and collapse diagnostics, in NumPy.
+
+``ExactMetrics``, a Keras callback, is imported on first use: the rest needs no TensorFlow.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from tfrec_vis.metrics.auc import auc
 from tfrec_vis.metrics.bootstrap import paired_bootstrap
@@ -12,8 +17,14 @@ from tfrec_vis.metrics.holm import holm
 from tfrec_vis.metrics.log_loss import log_loss
 from tfrec_vis.metrics.ndcg import ndcg
 from tfrec_vis.metrics.reliability import reliability
+from tfrec_vis.metrics.streaming import Streaming
+
+if TYPE_CHECKING:
+    from tfrec_vis.metrics.exact_metrics import ExactMetrics
 
 __all__ = [
+    "ExactMetrics",
+    "Streaming",
     "auc",
     "delong",
     "effective_rank",
@@ -27,3 +38,11 @@ __all__ = [
     "paired_bootstrap",
     "reliability",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ExactMetrics":
+        from tfrec_vis.metrics.exact_metrics import ExactMetrics
+
+        return ExactMetrics
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tfrec_vis.metrics._inputs import as_labels, as_scores
+from tfrec_vis.metrics._inputs import as_labels, as_scores, block_starts
 
 
 class DeLong(TypedDict):
@@ -61,7 +61,7 @@ def delong(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike) -> DeLon
     Processing Letters 2014.
     """
     y = as_labels(labels)
-    a, b = as_scores(scores_a, len(y), "scores_a"), as_scores(scores_b, len(y), "scores_b")
+    both = as_scores(scores_a, len(y), "scores_a"), as_scores(scores_b, len(y), "scores_b")
     undefined = float("nan")
     result: DeLong = {
         "difference": undefined,
@@ -74,17 +74,17 @@ def delong(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike) -> DeLon
     negatives = len(y) - positives
     if not positives or not negatives:
         return result
+    a, b = (_doubled_wins(y, scores) for scores in both)
     pairs = 2 * positives * negatives
-    (beaten_a, beating_a), (beaten_b, beating_b) = _doubled(y, a), _doubled(y, b)
-    areas = int(beaten_a.sum()), int(beaten_b.sum())
-    difference = (areas[0] - areas[1]) / pairs
-    result["difference"] = difference
-    result["auc_a"], result["auc_b"] = areas[0] / pairs, areas[1] / pairs
+    result["auc_a"] = int(a[y == 1].sum()) / pairs
+    result["auc_b"] = int(b[y == 1].sum()) / pairs
+    gain = a - b
+    difference = result["difference"] = int(gain[y == 1].sum()) / pairs
     if positives < 2 or negatives < 2:
         return result
     deviation = math.sqrt(
-        np.var((beaten_a - beaten_b) / (2 * negatives), ddof=1) / positives
-        + np.var((beating_a - beating_b) / (2 * positives), ddof=1) / negatives
+        np.var(gain[y == 1] / (2 * negatives), ddof=1) / positives
+        + np.var(gain[y == 0] / (2 * positives), ddof=1) / negatives
     )
     reach = NormalDist().inv_cdf(0.975) * deviation
     result["ci95"] = [difference - reach, difference + reach]
@@ -96,12 +96,16 @@ def delong(labels: ArrayLike, scores_a: ArrayLike, scores_b: ArrayLike) -> DeLon
     return result
 
 
-def _doubled(
-    labels: NDArray[np.int64], scores: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Twice how many negatives each positive beats, and how many positives beat each negative."""
-    positive, negative = scores[labels == 1], scores[labels == 0]
-    below, above = np.sort(negative), np.sort(positive)
-    beaten = np.searchsorted(below, positive, "left") + np.searchsorted(below, positive, "right")
-    losing = np.searchsorted(above, negative, "left") + np.searchsorted(above, negative, "right")
-    return beaten, 2 * len(positive) - losing
+def _doubled_wins(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Twice the pairs that are in the right order of each row: 2 n V or 2 m W, int64 [rows]."""
+    order = np.argsort(scores)
+    starts = block_starts(scores[order])
+    sizes = np.diff(starts, append=len(order))
+    clicked = labels[order]
+    positive = np.add.reduceat(clicked, starts)
+    negative = sizes - positive
+    of_positive = 2 * np.cumsum(negative) - negative
+    of_negative = 2 * positive.sum() - (2 * np.cumsum(positive) - positive)
+    wins = np.empty_like(clicked)
+    wins[order] = np.where(clicked, np.repeat(of_positive, sizes), np.repeat(of_negative, sizes))
+    return wins
