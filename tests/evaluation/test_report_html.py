@@ -63,7 +63,7 @@ def test_holds_all_parts(tmp_path: Path) -> None:
     html, page = render(full_report(), gallery, tmp_path)
     for words in (
         "raise AUC from 0.600 to 0.632, +3.1 points",
-        "From scratch exaggerates",
+        "From scratch tends to exaggerate",
         "Against the best other pre-training (imagenet, sim_score",
         "mean of 6 runs of 2 pre-trainings",
         "Change of AUC, from scratch +3.10 points 95 % interval +2.40 to +3.80",

@@ -87,7 +87,8 @@ def test_sentences_give_both_protocols_and_the_best_other_pretraining() -> None:
     protocols, best = sentences(full_report())
     assert protocols.startswith(
         "From scratch: +3.1 points (95 % interval +2.4 to +3.8, p < 0.001); "
-        "warm start: +1.2 points (95 % interval +1.0 to +1.5, p < 0.001). From scratch exaggerates"
+        "warm start: +1.2 points (95 % interval +1.0 to +1.5, p < 0.001). "
+        "From scratch tends to exaggerate"
     )
     assert best == (
         "Against the best other pre-training (imagenet, sim_score, AUC 0.6220): "

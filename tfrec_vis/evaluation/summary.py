@@ -107,8 +107,9 @@ def _protocols(rows: list[TableRow], chosen: TableRow) -> str | None:
         for name, row in both.items()
     )
     return (
-        f"{gains[0].upper()}{gains[1:]}. From scratch exaggerates: a ranker that has learnt long "
-        "without photos, as under warm start and in a running shop, has less left to gain."
+        f"{gains[0].upper()}{gains[1:]}. From scratch tends to exaggerate: a ranker that "
+        "has learnt long without photos, as under warm start and in a running shop, has less "
+        "left to gain."
     )
 
 
