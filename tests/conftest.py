@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Threads of boosted trees and faiss that wait do not take a core from what else runs here.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tfrec_vis  # noqa: E402, F401  (selects tf_keras before any test imports TensorFlow)
 

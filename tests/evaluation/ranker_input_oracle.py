@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tfrec_vis.evaluation import item_statistics
 from tfrec_vis.evaluation.rows import Rows
+from tfrec_vis.ranking import Ranker
 
 DAY = 86_400
 Event = tuple[str, str, int, str]
@@ -65,7 +65,8 @@ def check_rows(rows: Rows, log: RawLog, cuts: list[int], days: float, of_each: i
         days: window that un-clicked items were sampled from.
         of_each: how many rows of each split, chosen at random.
     """
-    ids = rows.item_ids
+    ids, values, ranker = rows.item_ids, rows.tables.values, Ranker(rows.tables)
+    number = {str(item): index for index, item in enumerate(ids)}
     found: dict[Event, int] = {}
     for name, split in rows.split.items():
         low, high = {
@@ -83,7 +84,7 @@ def check_rows(rows: Rows, log: RawLog, cuts: list[int], days: float, of_each: i
         inputs = rows.inputs[name]
         np.testing.assert_array_equal(inputs["item"], split.item_index)
         np.testing.assert_array_equal(inputs["timestamp"], split.timestamp)
-        dated = item_statistics(rows.tables, inputs["item"], inputs["timestamp"])
+        numbers = ranker.numbers(inputs).numpy()
         chosen = np.random.default_rng(0).permutation(len(split))[:of_each]
         for row in chosen:
             user, item, moment, _ = event = events[row]
@@ -100,8 +101,12 @@ def check_rows(rows: Rows, log: RawLog, cuts: list[int], days: float, of_each: i
             if log.labels:
                 shown = [time for _, other, time, _ in log.rows if other == item]
                 expected += statistics(shown, moment)
-            columns = [column[row] for column in dated.values()]
-            np.testing.assert_allclose(columns, expected, rtol=1e-5, atol=1e-6)
+            statistic = numbers[row, -len(expected) :]
+            np.testing.assert_allclose(statistic, expected, rtol=1e-5, atol=1e-6)
+            for column, value in enumerate(values[number[item]]):
+                same = sum(values[number[other], column] == value != 0 for other in history)
+                share = same / max(len(history), 1)
+                assert numbers[row, column] == np.float32(share)
     of_the_log = {event: clicked for event, clicked in found.items() if log.labels or clicked}
     assert of_the_log == log.rows
     on_page = [(user, page, item) for user, item, _, page in found]

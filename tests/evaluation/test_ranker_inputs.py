@@ -73,7 +73,7 @@ def shop(request, simulated_shop: Path, prepared_shop: Path, tmp_path_factory) -
 
 def ranker_of(rows: Rows) -> Ranker:
     ranker = Ranker(rows.tables)
-    ranker.fit_scale(rows.inputs["train"])
+    ranker.fit_scale(ranker.numbers(rows.inputs["train"]))
     return ranker
 
 
