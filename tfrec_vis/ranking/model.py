@@ -38,8 +38,9 @@ class Ranker(tfrs.models.Model):
     numbers are the share of history items with the target's value of each attribute
     (``attribute_overlap``) and, standardized on the training rows, summaries of that overlap and
     the dated item statistics. (Not the history's length: where un-clicked items are sampled, a
-    bought-again target is left out of its own history.) A body makes one vector of all that, ``Din``, ``Dcn`` or ``Dlrm``, and a dense layer the logit. The visual
-    features (``VisualFeatures``) are the last of the numbers.
+    bought-again target is left out of its own history.) A body, ``Din``, ``Dcn`` or ``Dlrm``, makes
+    one vector of all that, and a dense layer the logit. The visual features (``VisualFeatures``)
+    are the last of the numbers.
 
     Args:
         tables: vocabularies and tables.
