@@ -58,9 +58,9 @@ def attribute_overlap(
 
     Example:
         >>> target, history = tf.constant([[7, 2]]), tf.constant([[[7, 1], [7, 2]]])
-        >>> weights = tf.constant([[3.0, 1.0]])
-        >>> attribute_overlap(target, history, history > 0, weights)[0, :2].numpy()
-        array([1. , 0.5], dtype=float32)
+        >>> mask, rare = tf.constant([[True, True]]), tf.constant([[3.0, 1.0]])
+        >>> attribute_overlap(target, history, mask, rare)[0, :4].numpy()
+        array([1.   , 0.5  , 0.875, 1.   ], dtype=float32)
     """
     mask = tf.cast(history_mask, tf.float32)
     same = (history == target[:, tf.newaxis]) & (history > 0) & history_mask[..., tf.newaxis]
