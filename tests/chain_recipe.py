@@ -25,6 +25,8 @@ SECTIONS: dict[str, Any] = {
     "evaluate": {
         "features": ["none", "cluster_id"],
         "seeds": 1,
+        "gates": True,
+        "images_off": ["Kestrel"],
         "history": 6,
         "epochs": 1,
         "min_count": 2,

@@ -65,7 +65,10 @@ def check_rows(rows: Rows, log: RawLog, cuts: list[int], days: float, of_each: i
         days: window that un-clicked items were sampled from.
         of_each: how many rows of each split, chosen at random.
     """
-    ids, values, ranker = rows.item_ids, rows.tables.values, Ranker(rows.tables)
+    ids, ranker = rows.item_ids, Ranker(rows.tables)
+    # The target itself is never in the history, so that its id is not counted there.
+    shared = [a for a, name in enumerate(rows.tables.attributes) if name != "item_id"]
+    values = rows.tables.values[:, shared]
     number = {str(item): index for index, item in enumerate(ids)}
     found: dict[Event, int] = {}
     for name, split in rows.split.items():

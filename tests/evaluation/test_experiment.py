@@ -16,7 +16,7 @@ from tfrec_vis.evaluation import EvaluateSettings, Vectors, run_experiment
 from tfrec_vis.evaluation.rows import Rows
 from tfrec_vis.ranking import Trainer
 
-SEEDS = 2
+SEEDS = 1
 KEYS = ["user_id", "page_id", "item_id"]
 PROTOCOLS = ("scratch", "warm_start")
 CELLS = [
@@ -211,7 +211,10 @@ def test_gates_are_those_of_the_runs(
         for number, category in enumerate(names):
             gate = gates[category]
             assert gate["value"] == pytest.approx(stored[:, number].mean(), abs=1e-6)
-            assert gate["sd"] == pytest.approx(stored[:, number].std(ddof=1), abs=1e-6)
+            if len(runs) == 1:
+                assert gate["sd"] is None
+            else:
+                assert gate["sd"] == pytest.approx(stored[:, number].std(ddof=1), abs=1e-6)
 
 
 def test_reliability_is_over_the_rows_of_all_runs(
@@ -300,7 +303,7 @@ def test_an_interrupted_run_goes_on_to_the_same_report(
     """What is left to do is done as it was, though by a trainer with another past."""
     (tmp_path / "runs").mkdir()
     kept = sorted((out / "runs").glob("*.npz"))
-    missing = [path for path in kept if path.name.startswith("truth-") and "-seed1-" in path.name]
+    missing = [path for path in kept if path.name.startswith("truth-")]
     assert len(missing) == len(PROTOCOLS)
     for path in set(kept) - set(missing):
         (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
@@ -314,7 +317,7 @@ def test_an_interrupted_run_goes_on_to_the_same_report(
     monkeypatch.setattr(Trainer, "fit", counted)
     compared = embeddings(simulated_shop, prepared_shop)
     again = run_experiment(prepared_shop, compared, settings(simulated_shop), tmp_path, "tiny")
-    assert fits == [1, 1]
+    assert fits == [0, 0]
     assert again == report
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [p.name for p in kept]
 

@@ -64,6 +64,7 @@ def rows_with_unclicked_from(first_day: int, last_day: int, shown: bool = False)
         attributes=("item_id",),
         values=index[:, None].astype(np.int32),
         buckets=(np.zeros(ITEMS + 1, np.int32),),
+        rarity=np.zeros([ITEMS + 1, 1], np.float32),
         user_id=np.zeros(0, str),
         context={},
         click_item=item,

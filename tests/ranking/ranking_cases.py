@@ -27,6 +27,7 @@ def toy_tables(shown: int = 30) -> RankerTables:
             np.where(index % 2, (index + 1) // 2, 0).astype(np.int32),
             np.arange(4, dtype=np.int32),
         ),
+        rarity=random.uniform(0.5, 3, [ITEMS + 1, 2]).astype(np.float32),
         user_id=np.array([f"u{i}" for i in range(USERS)]),
         context={"device": np.array(["app", "web"])},
         click_item=random.integers(1, ITEMS + 1, 50).astype(np.int32),

@@ -86,3 +86,12 @@ def test_inputs_cut_longer_histories_to_the_newest(
 ) -> None:
     rows = read_impressions(prepared_shop, "test", 20)
     np.testing.assert_array_equal(tables.inputs(rows)["history"], rows.history[:, :HISTORY])
+
+
+def test_rarity_is_of_the_items_of_training_rows(tables: RankerTables, prepared_shop: Path) -> None:
+    train = read_impressions(prepared_shop, "train", HISTORY)
+    categories = read_items(prepared_shop).category
+    seen = Counter(categories[item] for item in set(train.item_index))
+    total = sum(seen.values())
+    expected = [-np.log((1 + seen[c]) / (1 + total)) for c in categories[1:]]
+    np.testing.assert_allclose(tables.rarity[1:, 1], expected, rtol=1e-6)

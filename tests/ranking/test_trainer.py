@@ -114,6 +114,8 @@ def test_a_start_is_gone_on_from_with_a_new_optimizer(used: Trainer) -> None:
     went_on = used.fit(rows, toy_rows(300, 1), {}, 6, start=start)
     assert went_on.epochs == 1
     for name, weight in by_hand(used, 6, start).items():
+        if name.endswith("attention.network.1.bias"):
+            continue  # under a softmax: its gradient is rounding, which Adam makes large
         np.testing.assert_allclose(went_on.weights[name], weight, rtol=1e-3, atol=1e-4)
 
 

@@ -45,6 +45,7 @@ def tables() -> RankerTables:
         attributes=("item_id", "category"),
         values=values,
         buckets=(ids, np.arange(4, dtype=np.int32)),
+        rarity=random.uniform(0.5, 3, [ITEMS + 1, 2]).astype(np.float32),
         user_id=USERS,
         context=CONTEXT,
         click_item=random.integers(1, ITEMS + 1, 200),

@@ -73,7 +73,8 @@ def run_experiment(
     off = rows.of_categories(settings.images_off)
     by_name: dict[str, list[Vectors]] = {}
     for embedding in embeddings:
-        by_name.setdefault(embedding.name, []).append(embedding.without(off))
+        pictured = embedding.without(off) if off.any() else embedding
+        by_name.setdefault(embedding.name, []).append(pictured)
     identity = hashlib.sha256((prepared / "manifest.json").read_bytes()).hexdigest()
     runner = CellRunner(rows, settings, out / "runs", identity)
     trained = train_cells(runner, by_name, settings)

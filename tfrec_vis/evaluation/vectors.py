@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,19 @@ class Vectors:
 
     def digest(self, parts: Sequence[str]) -> str:
         """Identity of all that the features ``parts`` read."""
-        digest = hashlib.sha256(f"{self.cluster_count} {self.semantic_codes}".encode())
-        for name in sorted({array for part in parts for array in READS[part]}):
-            array = getattr(self, name)
-            digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        read = sorted({array for part in parts for array in READS[part]})
+        identity = [self.cluster_count, self.semantic_codes, *(self._digests[n] for n in read)]
+        return hashlib.sha256(repr(identity).encode()).hexdigest()
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        found = {}
+        for name, array in self.tables.items():
+            if array is not None:
+                digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+                found[name] = digest.hexdigest()
+        return found
 
     def check(self, parts: Sequence[str]) -> None:
         """Raises InputError if the embedding lacks what the features ``parts`` read."""

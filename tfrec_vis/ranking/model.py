@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from tfrec_vis.ranking.attribute_overlap import SUMMARIES, attribute_overlap
 from tfrec_vis.ranking.dcn import Dcn
 from tfrec_vis.ranking.din import Din
 from tfrec_vis.ranking.dlrm import Dlrm
@@ -34,11 +35,12 @@ class Ranker(tfrs.models.Model):
     vectors (``visual={"vector_dim": d}``).
 
     Every item is its attributes' embeddings, the user and each context feature an embedding. The
-    numbers are the share of history items with the target's value of each attribute and the dated
-    item statistics, standardized on the training rows. (Not the history's length: where un-clicked
-    items are sampled, a bought-again target is left out of its own history.) A body makes one
-    vector of all that, ``Din``, ``Dcn`` or ``Dlrm``, and a dense layer the logit. The visual
-    features (``VisualFeatures``) are the last of the numbers.
+    numbers are the share of history items with the target's value of each attribute
+    (``attribute_overlap``) and, standardized on the training rows, summaries of that overlap and
+    the dated item statistics. (Not the history's length: where un-clicked items are sampled, a
+    bought-again target is left out of its own history.) A body, ``Din``, ``Dcn`` or ``Dlrm``, makes
+    one vector of all that, and a dense layer the logit. The visual features (``VisualFeatures``)
+    are the last of the numbers.
 
     Args:
         tables: vocabularies and tables.
@@ -65,7 +67,10 @@ class Ranker(tfrs.models.Model):
         self.feature, self.ranker = feature, ranker
         self.history_length = tables.history
         features = parse_features(feature)
-        self.values = tf.Variable(tables.values, trainable=False, name="values")
+        # A target is never in its own history.
+        self._shared = [a for a, name in enumerate(tables.attributes) if name != "item_id"]
+        self.values = tf.Variable(tables.values[:, self._shared], trainable=False, name="values")
+        self.rarity = tf.Variable(tables.rarity[:, self._shared], trainable=False, name="rarity")
         self.rows = tf.Variable(_embedding_rows(tables), trainable=False, name="rows")
 
         def embedding(values: int, name: str) -> keras.layers.Embedding:
@@ -82,7 +87,8 @@ class Ranker(tfrs.models.Model):
         self.shown = ItemStatistics(len(tables.shown_item), name="shown")
         self.shown.set_events(tables.shown_item, tables.shown_time)
         statistics = [self.clicks, self.shown] if self.shown.events else [self.clicks]
-        self.standardize = Standardize(sum(s.width for s in statistics), name="standardize")
+        standardized = SUMMARIES + sum(s.width for s in statistics)
+        self.standardize = Standardize(standardized, name="standardize")
         self.visual = (
             VisualFeatures(features, len(tables.item_id), tables.history, **(visual or {}))
             if features
@@ -116,12 +122,13 @@ class Ranker(tfrs.models.Model):
     def numbers(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """The numbers that are not learned, before they are standardized: float32 [n, w]."""
         item, history = inputs["item"], inputs["history"]
-        mask = tf.cast(history > 0, tf.float32)
-        target, clicked = tf.gather(self.values, item), tf.gather(self.values, history)
-        same = (clicked == target[:, tf.newaxis]) & (clicked > 0)
-        count = tf.einsum("nla,nl->na", tf.cast(same, tf.float32), mask)
-        share = tf.math.divide_no_nan(count, tf.reduce_sum(mask, axis=1, keepdims=True))
-        parts = [share, self.clicks(item, inputs["timestamp"])]
+        overlap = attribute_overlap(
+            tf.gather(self.values, item),
+            tf.gather(self.values, history),
+            history > 0,
+            tf.gather(self.rarity, item),
+        )
+        parts = [overlap, self.clicks(item, inputs["timestamp"])]
         if self.shown.events:
             parts.append(self.shown(item, inputs["timestamp"]))
         return tf.concat(parts, axis=1)
@@ -147,11 +154,12 @@ class Ranker(tfrs.models.Model):
 
     def set_items(self, tables: RankerTables) -> None:
         """Sets the items' attributes, of tables of the same shapes."""
-        self.values.assign(tables.values)
+        self.values.assign(tables.values[:, self._shared])
+        self.rarity.assign(tables.rarity[:, self._shared])
         self.rows.assign(_embedding_rows(tables))
 
     def fit_scale(self, numbers: tf.Tensor) -> None:
-        """Takes the scale of the statistics from the training rows' ``numbers``."""
+        """Takes the scale of summaries and statistics from the training rows' ``numbers``."""
         self.standardize.fit_to(numbers[:, -self.standardize.width :])
 
     def learned(self) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfrec_vis.data import Impressions, Items, read_items, read_manifest
 from tfrec_vis.data import read_impressions as read
+from tfrec_vis.ranking.attribute_overlap import rarity
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class RankerTables:
         attributes: names of the items' attributes: "item_id", "category", declared features.
         values: int32 [items + 1, attributes], exact value of each; 0 is none.
         buckets: per attribute, int32 [values + 1]: value -> bucket.
+        rarity: float32 [items + 1, attributes], of each value among the items of the training rows.
         user_id: str [users]; user i of this list is number i + 1, all others are 0.
         context: per context feature, its known values (str); number i + 1, others 0.
         click_item, click_time: clicks of the whole log, for the dated item statistics.
@@ -35,6 +37,7 @@ class RankerTables:
     attributes: tuple[str, ...]
     values: np.ndarray
     buckets: tuple[np.ndarray, ...]
+    rarity: np.ndarray
     user_id: np.ndarray
     context: dict[str, np.ndarray]
     click_item: np.ndarray
@@ -66,6 +69,7 @@ class RankerTables:
             attributes=names,
             values=values,
             buckets=buckets,
+            rarity=rarity(values, np.unique(train.item_index)),
             user_id=_frequent(train.user_id, min_count),
             context={n: _frequent(v, min_count) for n, v in train.context.items()},
             click_item=item[clicked],

@@ -64,6 +64,8 @@ class Trainer:
         self._make = lambda: Ranker(tables, feature, ranker=ranker, visual=visual)
         self.model = self._make()
         self.model.compile(optimizer=keras.optimizers.Adam(learning_rate))
+        # A function that makes variables when it is first called is traced twice.
+        self.model.optimizer.build(self.model.trainable_variables)
         self._epoch = tf.function(self._steps, autograph=False, reduce_retracing=True)
         # model.predict takes longer to set up than these rows take to score.
         self._score = tf.function(self.model, autograph=False, reduce_retracing=True)

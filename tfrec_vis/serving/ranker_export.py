@@ -63,7 +63,8 @@ def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
 
     def score(**request: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.control_dependencies(_checks(request)):
-            item = module.items.lookup(request["item_id"])
+            request = {name: tf.identity(value) for name, value in request.items()}
+        item = module.items.lookup(request["item_id"])
         history = compact_history(
             module.items.lookup(request["history_item_id"]), item, tables.history
         )
