@@ -46,7 +46,7 @@ class Trainer:
         visual: further arguments of its ``VisualFeatures``.
         batch_size: rows a step.
         epochs: passes over the training rows, at most.
-        learning_rate: Adam's.
+        learning_rate: Adam's in the first epoch; that of epoch i of n is 1 - (i - 1) / n of it.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Trainer:
         epochs: int = 4,
         learning_rate: float = 1e-3,
     ) -> None:
-        self.batch_size, self.epochs = batch_size, epochs
+        self.batch_size, self.epochs, self.learning_rate = batch_size, epochs, learning_rate
         self._make = lambda: Ranker(tables, feature, ranker=ranker, visual=visual)
         self.model = self._make()
         self.model.compile(optimizer=keras.optimizers.Adam(learning_rate))
@@ -113,6 +113,8 @@ class Trainer:
         clicked = tf.constant(train[1], tf.float32)
         best, kept, scores, epochs = -np.inf, self.model.learned(), np.zeros(0), 0
         for epoch in range(1, self.epochs + 1):
+            left = 1 - (epoch - 1) / self.epochs
+            self.model.optimizer.learning_rate = self.learning_rate * left
             self._epoch(columns, clicked, tf.constant(random.permutation(len(train[1]))))
             now = self.predict(validation[0])
             reached = auc(validation[1], now)
