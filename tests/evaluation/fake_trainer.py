@@ -49,7 +49,7 @@ def fake_trainers() -> Iterator[Fits]:
             self.model = SimpleNamespace(visual=None)
             fits.made.append((ranker, feature, visual))
 
-        def set_item_tables(self, tables: Any, **visual: Any) -> None:
+        def set_item_tables(self, **visual: Any) -> None:
             self.value = round(float(visual["vectors"][1, 0]), 3)
 
         def fit(self, train, validation, others, seed, start=None) -> Fit:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -28,7 +30,7 @@ def toy_rows(rows: int, seed: int) -> tuple[Inputs, np.ndarray]:
 
 def trainer() -> Trainer:
     made = Trainer(toy_tables(), "vector", visual=toy_visual(), batch_size=64, learning_rate=0.02)
-    made.set_item_tables(toy_tables(), **toy_item_tables())
+    made.set_item_tables(**toy_item_tables())
     return made
 
 
@@ -69,14 +71,78 @@ def test_learns_an_obvious_signal(used: Trainer) -> None:
     assert roc_auc_score(toy_rows(300, 2)[1], fit.scores["test"]) > 0.8
 
 
-def test_keeps_the_weights_of_the_best_epoch(used: Trainer) -> None:
+def noting_epochs(one: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, np.ndarray]]:
+    """Fills with the weights after each epoch."""
+    weights: list[dict[str, np.ndarray]] = []
+    epoch = one._epoch
+
+    def noting(*arguments: tf.Tensor) -> None:
+        epoch(*arguments)
+        weights.append(one.model.learned())
+
+    monkeypatch.setattr(one, "_epoch", noting)
+    return weights
+
+
+def reached_by(weights: list[dict[str, np.ndarray]]) -> list[float]:
+    """Validation AUC of each, by a ranker of its own and scikit-learn."""
     inputs, clicked = toy_rows(300, 1)
+    model, areas = trainer().model, []
+    for each in weights:
+        model.set_learned(each)
+        areas.append(roc_auc_score(clicked, model(inputs).numpy()))
+    return areas
+
+
+def assert_kept(fit: Fit, each: list[dict[str, np.ndarray]], epochs: int) -> None:
+    """``each``: weights of epoch 0, 1, ..."""
+    assert fit.epochs == epochs
+    for name, weight in each[epochs].items():
+        np.testing.assert_array_equal(fit.weights[name], weight, err_msg=name)
+
+
+def test_the_best_epoch_is_kept_and_training_ends_after_it(
+    used: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = noting_epochs(used, monkeypatch)
     fit = fitted(used, seed=0, epochs=8)
-    assert 1 <= fit.epochs < 8  # the signal is learnt long before
-    np.testing.assert_array_equal(used.predict(inputs), fit.scores["validation"])
-    first = fitted(used, seed=0, epochs=1)
-    reached = [roc_auc_score(clicked, f.scores["validation"]) for f in (first, fit)]
-    assert reached[0] <= reached[1]
+    areas = reached_by(after)
+    assert len(areas) < 8 and areas[-1] <= areas[-2]  # only the last is no better
+    assert all(later > earlier for earlier, later in itertools.pairwise(areas[:-1]))
+    assert_kept(fit, [{}, *after], int(np.argmax(areas)) + 1)
+    np.testing.assert_array_equal(used.predict(toy_rows(300, 1)[0]), fit.scores["validation"])
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_a_continuation_never_ends_below_its_start(
+    used: Trainer, monkeypatch: pytest.MonkeyPatch, rate: float
+) -> None:
+    """At the high rate every epoch is harmful: the start is kept."""
+    start = fitted(used, seed=5, epochs=2).weights
+    after = noting_epochs(used, monkeypatch)
+    monkeypatch.setattr(used, "learning_rate", rate)
+    used.epochs = 3
+    fit = used.fit(toy_rows(ROWS, 0), toy_rows(300, 1), {"test": toy_inputs(300, 2)}, 6, start)
+    areas = reached_by([start, *after])
+    assert_kept(fit, [start, *after], int(np.argmax(areas)))
+    assert rate < 0.3 or fit.epochs == 0
+    np.testing.assert_array_equal(used.predict(toy_rows(300, 1)[0]), fit.scores["validation"])
+    np.testing.assert_array_equal(used.predict(toy_inputs(300, 2)), fit.scores["test"])
+
+
+@pytest.fixture(scope="module")
+def plain() -> Fit:
+    """A training without images."""
+    one = Trainer(toy_tables(), batch_size=64, epochs=1, learning_rate=0.02)
+    return one.fit(toy_rows(ROWS, 0), toy_rows(300, 1), {}, 1)
+
+
+def test_epochs_that_harm_leave_the_start_without_images(used: Trainer, plain: Fit) -> None:
+    inputs, clicked = toy_rows(ROWS, 0)
+    used.epochs = 2
+    fit = used.fit((inputs, 1 - clicked), toy_rows(300, 1), {}, 2, start=plain.weights)
+    assert fit.epochs == 0
+    np.testing.assert_allclose(fit.scores["validation"], plain.scores["validation"], atol=1e-6)
 
 
 def test_the_rate_falls_with_the_epochs(used: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,23 +200,21 @@ def test_a_start_is_gone_on_from_with_a_new_optimizer(used: Trainer) -> None:
         np.testing.assert_allclose(went_on.weights[name], weight, rtol=1e-3, atol=1e-4)
 
 
-def test_goes_on_with_images_from_without(used: Trainer) -> None:
-    plain = Trainer(toy_tables(), batch_size=64, epochs=1, learning_rate=0.02)
-    rows, validation = toy_rows(ROWS, 0), toy_rows(300, 1)
-    start = plain.fit(rows, validation, {}, 1).weights
+def test_goes_on_with_images_from_without(used: Trainer, plain: Fit) -> None:
     used.epochs = 2
-    fit = used.fit(rows, validation, {"test": toy_inputs(300, 2)}, 2, start=start)
-    assert 1 <= fit.epochs <= 2
-    assert set(fit.weights) > set(start)
+    rows, validation = toy_rows(ROWS, 0), toy_rows(300, 1)
+    fit = used.fit(rows, validation, {"test": toy_inputs(300, 2)}, 2, start=plain.weights)
+    assert fit.epochs <= 2
+    assert set(fit.weights) > set(plain.weights)
     assert roc_auc_score(toy_rows(300, 2)[1], fit.scores["test"]) > 0.8
 
 
 def test_item_tables_are_what_training_sees(used: Trainer) -> None:
     first = fitted(used, seed=0, epochs=1).scores["test"]
     tables = toy_item_tables()
-    used.set_item_tables(toy_tables(), vectors=np.roll(tables["vectors"], 3, axis=0))
+    used.set_item_tables(vectors=np.roll(tables["vectors"], 3, axis=0))
     other = fitted(used, seed=0, epochs=1).scores["test"]
-    used.set_item_tables(toy_tables(), vectors=tables["vectors"])
+    used.set_item_tables(vectors=tables["vectors"])
     again = fitted(used, seed=0, epochs=1).scores["test"]
     assert (first != other).any()
     np.testing.assert_array_equal(first, again)

@@ -243,7 +243,7 @@ class CellRunner:
             )
         trainer = self._trainers[key]
         if embedding:
-            trainer.set_item_tables(self.rows.tables, **embedding.tables, categories=numbers)
+            trainer.set_item_tables(**embedding.tables, categories=numbers)
             if {"sim_score", "sim_tier"} & set(parts):
                 cosines = self._cosines_of(embedding)
                 inputs = {n: {**c, "cosines": cosines[n]} for n, c in inputs.items()}

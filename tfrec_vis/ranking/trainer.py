@@ -25,7 +25,7 @@ class Fit:
     Attributes:
         scores: per named data set, click probabilities float64 [rows].
         weights: what training set, as ``Ranker.set_learned`` and ``Ranker.start_from`` take it.
-        epochs: epochs that the kept weights have seen.
+        epochs: epochs that the kept weights have seen; 0: they are those of the start.
     """
 
     scores: dict[str, np.ndarray]
@@ -37,7 +37,8 @@ class Trainer:
     """Trains one kind of ranker, again and again from new initial weights.
 
     Weights are those of the epoch with the highest validation AUC; training ends when an epoch
-    does not raise it.
+    does not raise it over the epoch before. A training that goes on from given weights keeps these
+    where no epoch is better.
 
     Args:
         tables: vocabularies and tables.
@@ -66,19 +67,18 @@ class Trainer:
         self.model.compile(optimizer=keras.optimizers.Adam(learning_rate))
         # A function that makes variables when it is first called is traced twice.
         self.model.optimizer.build(self.model.trainable_variables)
+        self._fresh = [variable.numpy() for variable in self.model.optimizer.variables]
         self._epoch = tf.function(self._steps, autograph=False, reduce_retracing=True)
         # model.predict takes longer to set up than these rows take to score.
         self._score = tf.function(self.model, autograph=False, reduce_retracing=True)
         self._numbers = tf.function(self.model.numbers, autograph=False, reduce_retracing=True)
 
-    def set_item_tables(self, tables: RankerTables, **visual: np.ndarray | None) -> None:
-        """Sets what the model holds of the items.
+    def set_item_tables(self, **visual: np.ndarray | None) -> None:
+        """Sets the tables of the visual features, if there are any.
 
         Args:
-            tables: of the same shapes as those of the start.
-            visual: arguments of ``VisualFeatures.set_tables``, where there are visual features.
+            visual: arguments of ``VisualFeatures.set_tables``.
         """
-        self.model.set_items(tables)
         if self.model.visual is not None:
             self.model.visual.set_tables(**visual)
 
@@ -97,30 +97,36 @@ class Trainer:
             validation: the same; decides when to stop.
             others: data sets to score besides.
             seed: of the initial weights and of the order of rows.
-            start: weights of the same ranker without images to go on from; at least one epoch is
-                trained.
+            start: weights of the same ranker, with or without images, to go on from; they are a
+                candidate themselves, as epoch 0.
         """
         keras.utils.set_random_seed(seed)
         self.model.set_learned(self._make().learned())
         columns = {n: tf.constant(v) for n, v in train[0].items()}
         columns["numbers"] = self._numbers(columns)
         self.model.fit_scale(columns["numbers"])
+        best, scores, epochs = -np.inf, np.zeros(0), 0
         if start is not None:
             self.model.start_from(start)
-        for variable in self.model.optimizer.variables:
-            variable.assign(tf.zeros_like(variable))
+            scores = self.predict(validation[0])
+            best = auc(validation[1], scores)
+        kept = self.model.learned()
+        for variable, value in zip(self.model.optimizer.variables, self._fresh, strict=True):
+            variable.assign(value)
         random = np.random.default_rng(seed)
         clicked = tf.constant(train[1], tf.float32)
-        best, kept, scores, epochs = -np.inf, self.model.learned(), np.zeros(0), 0
+        before = -np.inf
         for epoch in range(1, self.epochs + 1):
             left = 1 - (epoch - 1) / self.epochs
             self.model.optimizer.learning_rate = self.learning_rate * left
             self._epoch(columns, clicked, tf.constant(random.permutation(len(train[1]))))
             now = self.predict(validation[0])
             reached = auc(validation[1], now)
-            if not reached > best:
+            if not reached > before:
                 break
-            best, kept, scores, epochs = reached, self.model.learned(), now, epoch
+            before = reached
+            if reached > best:
+                best, kept, scores, epochs = reached, self.model.learned(), now, epoch
         self.model.set_learned(kept)
         return Fit(
             scores={"validation": scores, **{n: self.predict(i) for n, i in others.items()}},
