@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,12 +16,12 @@ from ranking_cases import (
     toy_item_tables,
     toy_ranker,
     toy_tables,
-    toy_vectors,
 )
 
 from tfrec_vis.ranking import FEATURES, RANKERS, Ranker
 
 EVERYTHING = "+".join(FEATURES[1:])
+ANY_LENGTH = "vector+cluster_id+sim_tier+semantic_id"
 
 
 def step(model: Ranker, inputs: Inputs, clicked: np.ndarray) -> set[str]:
@@ -63,7 +65,7 @@ def test_the_loss_is_the_cross_entropy_of_the_logits() -> None:
 
 @pytest.mark.parametrize("kind", RANKERS)
 def test_padding_of_histories_has_no_influence(kind: str) -> None:
-    model = moved(toy_ranker("vector+cluster_id", kind))
+    model = moved(toy_ranker(ANY_LENGTH, kind))
     inputs = toy_inputs(8)
     longer = np.pad(inputs["history"], [(0, 0), (0, 3)])
     np.testing.assert_allclose(
@@ -76,7 +78,7 @@ def without_history(inputs: Inputs) -> Inputs:
 
 
 @pytest.mark.parametrize("kind", RANKERS)
-@pytest.mark.parametrize("feature", ["none", "vector+cluster_id"])
+@pytest.mark.parametrize("feature", ["none", ANY_LENGTH])
 def test_the_history_matters_and_its_length_alone_does_not(kind: str, feature: str) -> None:
     model = moved(toy_ranker(feature, kind))
     inputs = toy_inputs(8)
@@ -157,16 +159,61 @@ def test_unknown_names_are_refused() -> None:
         Ranker(toy_tables(), ranker="dien")
 
 
-def test_items_can_be_exchanged() -> None:
-    model, inputs, tables = moved(toy_ranker()), toy_inputs(8), toy_tables()
-    before = model(inputs).numpy()
-    tables.values[1:] = np.roll(tables.values[1:], 1, axis=0)
-    model.set_items(tables)
-    assert (model(inputs).numpy() != before).any()
-    model.set_items(toy_tables())
-    np.testing.assert_array_equal(model(inputs), before)
+@pytest.fixture(params=["mixed_float16", "mixed_bfloat16"])
+def half(request: pytest.FixtureRequest) -> Iterator[None]:
+    keras.mixed_precision.set_global_policy(request.param)
+    yield
+    keras.mixed_precision.set_global_policy("float32")
 
 
-def test_vectors_are_of_the_toy_items() -> None:
-    assert len(toy_vectors()) == ITEMS + 1
-    assert tf.reduce_all(tf.constant(toy_tables().values[0]) == 0)
+@pytest.mark.parametrize("kind", RANKERS)
+def test_trains_in_half_precision(kind: str, half: None) -> None:
+    model, inputs = toy_ranker(EVERYTHING, kind), toy_inputs(64)
+    policy = keras.mixed_precision.global_policy()
+    assert model.body.compute_dtype == policy.compute_dtype
+    model.compile(optimizer=keras.optimizers.Adam(0.02))
+    model.optimizer.build(model.trainable_variables)
+    clicked = (np.arange(64) % 2).astype(np.float32)
+    losses = [float(model.train_step((inputs, clicked))["loss"]) for _ in range(8)]
+    assert min(losses[4:]) < losses[0] < 1
+    assert model(inputs).dtype == tf.float32
+    assert {v.dtype for v in model.trainable_variables} == {tf.float32}
+
+
+def test_half_precision_gives_nearly_the_same_logits(half: None) -> None:
+    model, inputs = moved(toy_ranker(EVERYTHING)), toy_inputs(8)
+    model.fit_scale(model.numbers(inputs))
+    keras.mixed_precision.set_global_policy("float32")
+    exact = toy_ranker(EVERYTHING)
+    exact.set_learned(model.learned())
+    logits = exact(inputs).numpy()
+    np.testing.assert_allclose(model(inputs), logits, atol=0.05 * np.ptp(logits))
+    assert (model(inputs).numpy() != logits).any()
+
+
+def test_a_step_scales_the_loss_for_float16() -> None:
+    """The same step as without: tiny gradients are no zeros on the way."""
+    inputs, clicked = toy_inputs(16), (np.arange(16) % 2).astype(np.float32)
+    learned = []
+    for scaled in (False, True):
+        model = moved(toy_ranker())
+        optimizer = keras.optimizers.SGD(0.1)
+        if scaled:
+            optimizer = keras.mixed_precision.LossScaleOptimizer(
+                optimizer, dynamic=False, initial_scale=1024
+            )
+        model.compile(optimizer=optimizer)
+        model.train_step((inputs, clicked))
+        learned.append(model.learned())
+    for name, value in learned[0].items():
+        np.testing.assert_allclose(learned[1][name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_numbers_are_not_rounded_to_half_precision(half: None) -> None:
+    model, inputs = toy_ranker(), toy_inputs(8)
+    seen = []
+    standardize = model.standardize.call
+    model.standardize.call = lambda values: seen.append(values) or standardize(values)
+    numbers = model.numbers(inputs)
+    model({**inputs, "numbers": numbers})
+    np.testing.assert_array_equal(seen[0], numbers[:, -model.standardize.width :])

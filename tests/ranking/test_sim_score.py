@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from ranking_cases import ITEMS, toy_vectors
 
 from tfrec_vis.ranking import SimScore
@@ -64,3 +65,26 @@ def test_sim_score_does_not_tell_the_length_of_the_history() -> None:
     mask = np.arange(5) < np.arange(1, 6)[:, None]
     rows = SimScore().from_scores(scores, mask).numpy()
     np.testing.assert_allclose(rows, 0.25, rtol=1e-6)
+
+
+def test_a_history_of_unknown_length_in_a_graph() -> None:
+    random = np.random.default_rng(3)
+    spec = [tf.TensorSpec([None, None, 3]), tf.TensorSpec([None, None], tf.bool)]
+    call = tf.function(lambda h, m: SimScore()(h[:, 0], h, m), spec, autograph=False)
+    for length in (1, 2, 5):
+        clicks = random.normal(size=[4, length, 3]).astype(np.float32)
+        mask = np.arange(length) < random.integers(0, length + 1, [4, 1])
+        expected = sim_score_by_loop(clicks[:, 0], clicks, mask)
+        np.testing.assert_allclose(call(clicks, mask), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_scores_are_rounded_to_halves_once_they_are_there(policy: str) -> None:
+    random = np.random.default_rng(4)
+    target, clicks = random.normal(size=[6, 3]), random.normal(size=[6, 4, 3])
+    inputs = target.astype(np.float32), clicks.astype(np.float32), random.random([6, 4]) < 0.7
+    out, exact = SimScore(dtype=policy)(*inputs), SimScore()(*inputs)
+    assert out.dtype.name == policy.removeprefix("mixed_")
+    np.testing.assert_array_equal(
+        tf.cast(out, tf.float32), tf.cast(tf.cast(exact, out.dtype), tf.float32)
+    )

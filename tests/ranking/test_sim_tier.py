@@ -95,3 +95,12 @@ def test_only_the_bins_weights_are_trained() -> None:
 def test_no_bins_are_refused() -> None:
     with pytest.raises(ValueError, match="expected bins of at least 1, got 0"):
         SimTier(0)
+
+
+def test_vectors_are_not_rounded_to_halves_before_the_bins() -> None:
+    """A cosine of 0.4999 belongs below the edge at 0.5, to which bfloat16 rounds it."""
+    target = np.array([[1, 0]], np.float32)
+    clicks = np.array([[[0.4999, np.sqrt(1 - 0.4999**2)]]], np.float32)
+    out = SimTier(dtype="mixed_bfloat16")(target, clicks, np.array([[True]]))
+    assert out.dtype == tf.bfloat16
+    np.testing.assert_array_equal(np.flatnonzero(tf.cast(out[0], tf.float32)), [14])

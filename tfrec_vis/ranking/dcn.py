@@ -35,8 +35,10 @@ class Dcn(keras.layers.Layer):
     def __init__(self, cross: int = 2, units: Sequence[int] = (64, 32), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cross, self.units = cross, tuple(units)
-        self.cross_layers = [tfrs.layers.dcn.Cross() for _ in range(cross)]
-        self.dense_layers = [keras.layers.Dense(u, "relu") for u in self.units]
+        self.cross_layers = [tfrs.layers.dcn.Cross(dtype=self.dtype_policy) for _ in range(cross)]
+        self.dense_layers = [
+            keras.layers.Dense(u, "relu", dtype=self.dtype_policy) for u in self.units
+        ]
 
     def call(
         self,

@@ -39,13 +39,21 @@ class Dlrm(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.bottom, self.units = tuple(bottom), tuple(units)
-        self.bottom_layers = [keras.layers.Dense(u, "relu") for u in self.bottom]
-        self.interaction = tfrs.layers.feature_interaction.DotInteraction(skip_gather=True)
-        self.dense_layers = [keras.layers.Dense(u, "relu") for u in self.units]
+        self.bottom_layers = [
+            keras.layers.Dense(u, "relu", dtype=self.dtype_policy) for u in self.bottom
+        ]
+        # Without the zeros (skip_gather=False) TFRS looks for the products by tf.where on their
+        # dtype, which halves do not have on a CPU.
+        self.interaction = tfrs.layers.feature_interaction.DotInteraction(
+            skip_gather=True, dtype=self.dtype_policy
+        )
+        self.dense_layers = [
+            keras.layers.Dense(u, "relu", dtype=self.dtype_policy) for u in self.units
+        ]
 
     def build(self, target_shape: tf.TensorShape) -> None:
         """Creates the layer that gives the numbers the width of an embedding."""
-        self.bottom_layers.append(keras.layers.Dense(target_shape[-1]))
+        self.bottom_layers.append(keras.layers.Dense(target_shape[-1], dtype=self.dtype_policy))
         super().build(target_shape)
 
     def call(

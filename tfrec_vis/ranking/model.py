@@ -63,16 +63,17 @@ class Ranker(tfrs.models.Model):
         visual: Mapping[str, Any] | None = None,
         embedding_dim: int = 8,
     ) -> None:
-        super().__init__(name="ranker")
+        # Numbers and cosines are not rounded to half precision before they are standardized.
+        super().__init__(name="ranker", autocast=False)
         if ranker not in _BODIES:
             raise ValueError(f"expected a ranker of {', '.join(RANKERS)}, got {ranker!r}")
         self.feature, self.ranker = feature, ranker
         self.history_length = tables.history
         features = parse_features(feature)
         # A target is never in its own history.
-        self._shared = [a for a, name in enumerate(tables.attributes) if name != "item_id"]
-        self.values = tf.Variable(tables.values[:, self._shared], trainable=False, name="values")
-        self.rarity = tf.Variable(tables.rarity[:, self._shared], trainable=False, name="rarity")
+        shared = [a for a, name in enumerate(tables.attributes) if name != "item_id"]
+        self.values = tf.Variable(tables.values[:, shared], trainable=False, name="values")
+        self.rarity = tf.Variable(tables.rarity[:, shared], trainable=False, name="rarity")
         self.rows = tf.Variable(_embedding_rows(tables), trainable=False, name="rows")
 
         def embedding(values: int, name: str) -> keras.layers.Embedding:
@@ -101,7 +102,7 @@ class Ranker(tfrs.models.Model):
             else None
         )
         self.body = _BODIES[ranker](name=ranker)
-        self.logit = keras.layers.Dense(1, name="logit")
+        self.logit = keras.layers.Dense(1, name="logit", dtype="float32")
         self.task = tfrs.tasks.Ranking(loss=keras.losses.BinaryCrossentropy(from_logits=True))
         self(self._example())
 
@@ -110,7 +111,7 @@ class Ranker(tfrs.models.Model):
         item, history = inputs["item"], inputs["history"]
         # A trainer computes the numbers once for all steps.
         numbers = inputs["numbers"] if "numbers" in inputs else self.numbers(inputs)
-        shares = numbers[:, : -self.standardize.width]
+        shares = tf.cast(numbers[:, : -self.standardize.width], self.compute_dtype)
         dense = [shares, self.standardize(numbers[:, -self.standardize.width :])]
         if self.visual is not None:
             dense.append(self.visual(item, history, inputs.get("cosines")))
@@ -142,8 +143,14 @@ class Ranker(tfrs.models.Model):
     # Graph code as it stands: AutoGraph would go through all of tf_keras and TFRS underneath.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimizer step (TFRS's)."""
-        return super().train_step(inputs)
+        """One optimizer step: TFRS's, with the loss scaled where the optimizer does that."""
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(inputs, training=True)
+            held_small = tf.add_n(self.losses)
+            total = loss + held_small
+        self.optimizer.minimize(total, self.trainable_variables, tape=tape)
+        metrics = {metric.name: metric.result() for metric in self.metrics}
+        return {**metrics, "loss": loss, "regularization_loss": held_small, "total_loss": total}
 
     @tf.autograph.experimental.do_not_convert
     def predict_step(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -157,12 +164,6 @@ class Ranker(tfrs.models.Model):
         features, clicked = inputs
         logits = self(features, training=training)
         return self.task(labels=clicked[:, tf.newaxis], predictions=logits[:, tf.newaxis])
-
-    def set_items(self, tables: RankerTables) -> None:
-        """Sets the items' attributes, of tables of the same shapes."""
-        self.values.assign(tables.values[:, self._shared])
-        self.rarity.assign(tables.rarity[:, self._shared])
-        self.rows.assign(_embedding_rows(tables))
 
     def fit_scale(self, numbers: tf.Tensor) -> None:
         """Takes the scale of summaries and statistics from the training rows' ``numbers``."""

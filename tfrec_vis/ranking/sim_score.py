@@ -42,6 +42,10 @@ class SimScore(keras.layers.Layer):
     Source: COURIER (arXiv 2306.05001), SimScore; the summaries are ours.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        # Halves are rounded after the cosines, not before.
+        super().__init__(autocast=False, **kwargs)
+
     def call(self, target: tf.Tensor, history: tf.Tensor, history_mask: tf.Tensor) -> tf.Tensor:
         """Scores a batch.
 
@@ -70,7 +74,7 @@ class SimScore(keras.layers.Layer):
         scores = tf.where(history_mask, scores, tf.zeros_like(scores))
         clicks = tf.reduce_sum(mask, axis=1)
         low = tf.where(history_mask, scores, tf.constant(-2.0, scores.dtype))
-        top = tf.nn.top_k(low, k=min(TOP, history_mask.shape[1])).values
+        top = tf.nn.top_k(low, k=tf.minimum(TOP, tf.shape(low)[1])).values
         inside = tf.cast(top >= -1.5, scores.dtype)
         mean = tf.math.divide_no_nan(tf.reduce_sum(scores, axis=1), clicks)
         highest = tf.where(clicks > 0, tf.reduce_max(low, axis=1), tf.zeros_like(mean))

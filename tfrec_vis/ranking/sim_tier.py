@@ -49,7 +49,8 @@ class SimTier(keras.layers.Layer):
     """
 
     def __init__(self, bins: int = 20, share: bool = True, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # Given cosines are not rounded to half precision: it would move them to another bin.
+        super().__init__(autocast=False, **kwargs)
         if bins < 1:
             raise ValueError(f"expected bins of at least 1, got {bins}")
         self.bins, self.share = bins, share

@@ -32,7 +32,7 @@ class Standardize(keras.layers.Layer):
     """
 
     def __init__(self, width: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # halves are rounded afterwards
         self.width = width
         options = {"shape": [width], "trainable": False, "experimental_autocast": False}
         self.mean = self.add_weight(name="mean", initializer="zeros", **options)
