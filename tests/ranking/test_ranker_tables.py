@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from prepared_shop import IMAGE_SIZE
 
+from tfrec_vis import sources
 from tfrec_vis.data import read_impressions, read_items
+from tfrec_vis.prepare import PrepareSettings, prepare
 from tfrec_vis.ranking import RankerTables
 
 MIN_COUNT, HISTORY = 3, 6
@@ -50,6 +55,26 @@ def test_users_and_contexts_are_those_of_the_training_rows(
     assert sorted(tables.user_id) == sorted(u for u, n in users.items() if n >= MIN_COUNT)
     places = Counter(train.context["position"])
     assert sorted(tables.context["position"]) == sorted(places)
+
+
+def test_users_of_sampled_rows_are_counted_in_clicks(simulated_shop: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((simulated_shop / "recipe.yaml").read_text())["source"]
+    with (simulated_shop / "log.csv").open() as file:
+        clicks = [row for row in csv.DictReader(file) if row["clicked"] == "1"]
+    with (tmp_path / "log.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(clicks[0]))
+        writer.writeheader()
+        writer.writerows(clicks)
+    columns = {n: n for n in ("user_id", "item_id", "timestamp")}
+    config["interactions"] = {"path": str(tmp_path / "log.csv"), "columns": columns}
+    source = sources.create(config, str(simulated_shop))
+    settings = PrepareSettings(image_size=IMAGE_SIZE, shards=1, negatives_window_days=1)
+    manifest = prepare(source, tmp_path / "prepared", settings)
+    counts = Counter(r["user_id"] for r in clicks if int(r["timestamp"]) < manifest["cuts"][1])
+    least = int(np.median([*counts.values()])) + 1
+    tables = RankerTables.build(tmp_path / "prepared", HISTORY, least)
+    assert sorted(tables.user_id) == sorted(u for u, n in counts.items() if n >= least)
+    assert 0 < len(tables.user_id) < len(counts)
 
 
 def test_events_are_of_all_rows(tables: RankerTables, prepared_shop: Path) -> None:

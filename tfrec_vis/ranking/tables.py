@@ -17,7 +17,8 @@ class RankerTables:
     """Vocabularies and tables, all arrays.
 
     A value seen fewer than ``min_count`` times in training shares bucket 0 with all such
-    values and with new ones.
+    values and with new ones. Items' values are counted in clicks, context values in rows; users in
+    rows, but in clicks where un-clicked rows are sampled ones, which say nothing of the user.
 
     Attributes:
         history: clicks of a history that the ranker reads.
@@ -53,7 +54,9 @@ class RankerTables:
         rest = [read(prepared, split, history) for split in ("validation", "test")]
         names, columns = _attributes(catalogue)
         values = np.stack([_numbered(column) for column in columns], axis=1)
+        sampled = read_manifest(prepared)["negatives"]["wanted"] > 0
         clicks = train.item_index[train.clicked == 1]
+        of_users = train.user_id[train.clicked == 1] if sampled else train.user_id
         buckets = tuple(
             _bucketed(values[clicks, a], values[:, a].max(), min_count) for a in range(len(names))
         )
@@ -61,7 +64,6 @@ class RankerTables:
         item = np.concatenate([rows.item_index for rows in everything])
         time = np.concatenate([rows.timestamp for rows in everything])
         clicked = np.concatenate([rows.clicked for rows in everything]) == 1
-        sampled = read_manifest(prepared)["negatives"]["wanted"] > 0
         shown = np.zeros(len(item), bool) if sampled else np.ones(len(item), bool)
         return cls(
             history=history,
@@ -70,7 +72,7 @@ class RankerTables:
             values=values,
             buckets=buckets,
             rarity=rarity(values, np.unique(train.item_index)),
-            user_id=_frequent(train.user_id, min_count),
+            user_id=_frequent(of_users, min_count),
             context={n: _frequent(v, min_count) for n, v in train.context.items()},
             click_item=item[clicked],
             click_time=time[clicked],
