@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -55,6 +56,35 @@ def statistics(times: list[int], moment: int) -> list[float]:
     return [*(math.log1p(n) for n in (*counts, min(ages), max(ages))), float(bool(before))]
 
 
+def overlap(item: np.ndarray, clicks: list[np.ndarray], rarity: list[float]) -> list[float]:
+    """Shares and summaries of ``attribute_overlap`` for one row, the newest click first."""
+    count = max(len(clicks), 1)
+    same = [[value == other != 0 for value, other in zip(item, c, strict=True)] for c in clicks]
+    shares = [sum(row[a] for row in same) / count for a in range(len(item))]
+    total = sum(rarity)
+    each = [sum(r for r, s in zip(rarity, row, strict=True) if s) / total for row in same]
+    if not each:
+        return [*shares, 0.0, 0.0, 0.0, 0.0]
+    top = sorted(each, reverse=True)[:3]
+    ages = [1 / place for place in range(1, len(each) + 1)]
+    by_age = sum(s * w for s, w in zip(each, ages, strict=True)) / sum(ages)
+    return [*shares, sum(each) / count, max(each), sum(top) / len(top), by_age]
+
+
+def rarities(values: np.ndarray, seen: set[int]) -> np.ndarray:
+    """-log of each value's share among the items seen, by counting: [items + 1, attributes]."""
+    counts = [Counter(int(values[item, a]) for item in seen) for a in range(values.shape[1])]
+    return np.array(
+        [
+            [
+                -math.log((1 + count[int(value)]) / (1 + len(seen))) if value else 0.0
+                for count, value in zip(counts, row, strict=True)
+            ]
+            for row in values
+        ]
+    )
+
+
 def check_rows(rows: Rows, log: RawLog, cuts: list[int], days: float, of_each: int) -> None:
     """Compares the ranker's inputs for some rows of each split with the log.
 
@@ -70,6 +100,12 @@ def check_rows(rows: Rows, log: RawLog, cuts: list[int], days: float, of_each: i
     shared = [a for a, name in enumerate(rows.tables.attributes) if name != "item_id"]
     values = rows.tables.values[:, shared]
     number = {str(item): index for index, item in enumerate(ids)}
+    train = rows.split["train"]
+    seen = {number[item] for _, item, time, _ in log.rows if time < cuts[1]}
+    # Un-clicked items of sampled rows are no rows of the log.
+    seen |= set() if log.labels else set(train.item_index.tolist())
+    rare = rarities(values, seen)
+    np.testing.assert_allclose(rows.tables.rarity[:, shared], rare, rtol=1e-5, atol=1e-6)
     found: dict[Event, int] = {}
     for name, split in rows.split.items():
         low, high = {
@@ -100,16 +136,14 @@ def check_rows(rows: Rows, log: RawLog, cuts: list[int], days: float, of_each: i
             assert split.in_pretraining[row] == (moment < cuts[0])
             clicks = [time for _, other, time, _ in log.clicks if other == item]
             assert split.item_seen_in_training[row] == any(time < cuts[1] for time in clicks)
-            expected = statistics(clicks, moment)
+            index = number[item]
+            expected = overlap(values[index], [values[number[o]] for o in history], rare[index])
+            expected += statistics(clicks, moment)
             if log.labels:
                 shown = [time for _, other, time, _ in log.rows if other == item]
                 expected += statistics(shown, moment)
-            statistic = numbers[row, -len(expected) :]
-            np.testing.assert_allclose(statistic, expected, rtol=1e-5, atol=1e-6)
-            for column, value in enumerate(values[number[item]]):
-                same = sum(values[number[other], column] == value != 0 for other in history)
-                share = same / max(len(history), 1)
-                assert numbers[row, column] == np.float32(share)
+            # All that the ranker reads as a number.
+            np.testing.assert_allclose(numbers[row], expected, rtol=1e-5, atol=1e-6)
     of_the_log = {event: clicked for event, clicked in found.items() if log.labels or clicked}
     assert of_the_log == log.rows
     on_page = [(user, page, item) for user, item, _, page in found]
