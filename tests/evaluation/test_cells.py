@@ -14,6 +14,7 @@ from tfrec_vis.evaluation import EvaluateSettings
 from tfrec_vis.evaluation.cells import CellRunner, read_weights
 from tfrec_vis.evaluation.rows import Rows
 from tfrec_vis.metrics import auc
+from tfrec_vis.ranking import VisualFeatures
 
 SETTINGS = EvaluateSettings(history=6, min_count=2, seeds=2, train_on="all")
 
@@ -196,16 +197,20 @@ def test_an_embedding_without_semantic_ids_is_named(rows: Rows) -> None:
     of(rows).check(("sim_score", "cluster_id"))
 
 
-def test_items_without_picture(rows: Rows) -> None:
-    one = replace(of(rows), semantic_ids=np.ones([len(rows.item_ids), 2], np.int32))
+def test_items_switched_off_keep_their_pictures_and_get_no_features(rows: Rows) -> None:
+    one = of(rows)
     off = np.arange(len(rows.item_ids)) % 2 == 1
     without = one.without(off)
-    assert not without.vectors[off].any() and (without.vectors[~off] == one.vectors[~off]).all()
-    for name in ("clusters", "semantic_ids"):
-        before, after = getattr(one, name), getattr(without, name)
-        assert (after[off] == -1).all() and (after[~off] == before[~off]).all()
-        assert after.dtype == before.dtype
-    assert without.vectors.dtype == np.float32
+    assert without.vectors is one.vectors and without.clusters is one.clusters
+    assert without.digest(["cluster_id"]) != one.digest(["cluster_id"])
+    assert without.shuffled().off is off  # the categories stay where they are
+    layer = VisualFeatures(
+        ("cluster_id",), len(off), 2, **without.arguments(["cluster_id"], with_cosines=True)
+    )
+    layer.set_tables(**without.tables)
+    items = np.arange(len(off))
+    given = layer(items, np.full([len(off), 2], 1)).numpy()
+    assert off[1] and (given.any(axis=1) == (~off & (one.clusters >= 0))).all()
 
 
 def test_shuffled_items_have_anothers_embedding_as_a_whole(rows: Rows) -> None:

@@ -159,6 +159,28 @@ def test_in_a_reloaded_model_all_tables_are_there(tmp_path) -> None:
     assert all(np.ptp(part, axis=0).any() for part in parts[:-1])
 
 
+def test_switched_off_items_give_zeros_as_the_target_alone() -> None:
+    layer = with_weights(layer_of(ALL, categories=CATEGORIES))
+    item, history = rows(40)
+    before = layer(item, history).numpy()
+    off = tables()["categories"] == 2
+    layer.set_tables(off=off)
+    after, target_off = layer(item, history).numpy(), off[item]
+    assert target_off.any() and off[history].any() and before[target_off].any()
+    assert not after[target_off].any()
+    np.testing.assert_array_equal(after[~target_off], before[~target_off])
+    vectors = tables()["vectors"]
+    cosines = np.einsum("nd,nld->nl", vectors[item], vectors[history]).astype(np.float32)
+    assert not layer(item, history, cosines).numpy()[target_off].any()
+
+
+def test_a_target_without_a_picture_gives_zeros_wholly() -> None:
+    layer = with_weights(layer_of(ALL))
+    clicks = np.array([[1, 2, 4, 5]] * 2)
+    out = layer(np.array([NO_PICTURE[0], 6]), clicks).numpy()
+    assert not out[0].any() and out[1].any()
+
+
 def test_until_tables_are_set_nothing_has_a_picture() -> None:
     layer = VisualFeatures(("vector", "cluster_id", "semantic_id"), 9, 2, 4, 3, (2, 5))
     out = layer(np.array([1, 2]), np.array([[3, 4], [5, 0]]))

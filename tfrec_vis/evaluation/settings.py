@@ -24,7 +24,7 @@ class EvaluateSettings:
             with them, and compared with the same continued without); the first one's results
             decide.
         gates: whether a trained gate of each category lies before every visual feature.
-        images_off: categories whose items count as without picture.
+        images_off: categories whose items get no visual features as the target (zeros).
         slices: declared item and context features whose values are slices of the test rows.
         train_on: training rows: "all", only those "after_pretrain", or "auto", the better of
             the two on validation for each embedding and feature.

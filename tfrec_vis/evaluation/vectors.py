@@ -35,6 +35,7 @@ class Vectors:
         semantic_ids: int32 [items + 1, levels], -1 for none; None: the embedding has none.
         semantic_codes: codes to choose from on each level.
         pretrain_seed: which of several pre-trainings.
+        off: bool [items + 1], items that get no visual features as the target; None: none.
     """
 
     name: str
@@ -45,10 +46,12 @@ class Vectors:
     semantic_ids: np.ndarray | None = None
     semantic_codes: int = 0
     pretrain_seed: int = 0
+    off: np.ndarray | None = None
 
     def digest(self, parts: Sequence[str]) -> str:
         """Identity of all that the features ``parts`` read."""
         read = sorted({array for part in parts for array in READS[part]})
+        read += ["off"] if self.off is not None else []
         identity = [self.cluster_count, self.semantic_codes, *(self._digests[n] for n in read)]
         return hashlib.sha256(repr(identity).encode()).hexdigest()
 
@@ -89,17 +92,15 @@ class Vectors:
     @property
     def tables(self) -> dict[str, np.ndarray | None]:
         """Arguments of ``VisualFeatures.set_tables``."""
-        return {name: getattr(self, name) for name in ("vectors", "clusters", "semantic_ids")}
+        names = ("vectors", "clusters", "semantic_ids", "off")
+        return {name: getattr(self, name) for name in names}
 
     def without(self, items: np.ndarray) -> Vectors:
-        """The embedding of a catalogue in which some items have no picture: bool [items + 1]."""
-        codes = self.semantic_ids
-        return replace(
-            self,
-            vectors=np.where(items[:, np.newaxis], np.float32(0), self.vectors),
-            clusters=np.where(items, np.int32(-1), self.clusters),
-            semantic_ids=None if codes is None else np.where(items[:, None], np.int32(-1), codes),
-        )
+        """Some items get no visual features as the target: bool [items + 1].
+
+        In the histories of other targets they keep their pictures.
+        """
+        return replace(self, off=items)
 
     def shuffled(self) -> Vectors:
         """The control: the same embeddings, each given to another item."""

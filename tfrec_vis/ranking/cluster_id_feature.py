@@ -17,7 +17,7 @@ class ClusterIdFeature(keras.layers.Layer):
         out = [E(c_target) ; TargetAttention(E(c_target), E(c_1) ... E(c_L)) ; share]
 
     with share = (valid clicks in the target's cluster) / (valid clicks with a cluster). An item
-    without a cluster (-1) gives zeros, and such clicks get no attention.
+    without a cluster (-1) gives zeros wholly, and such clicks get no attention.
 
     Args:
         clusters: number of clusters; ids are below it.
@@ -65,7 +65,8 @@ class ClusterIdFeature(keras.layers.Layer):
         """
         mask = tf.cast(history_mask, tf.bool) & (history >= 0)
         embedded = self._embed(target)
-        interest = self.attention(embedded, self._embed(history), mask)
+        both = mask & (target >= 0)[:, tf.newaxis]
+        interest = self.attention(embedded, self._embed(history), both)
         same = mask & (history == target[:, tf.newaxis])
         share = tf.math.divide_no_nan(
             tf.math.count_nonzero(same, axis=1, dtype=tf.float64),

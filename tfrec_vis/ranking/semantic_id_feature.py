@@ -19,7 +19,7 @@ class SemanticIdFeature(keras.layers.Layer):
 
     with share_k = (valid clicks whose first k codes are the target's) / (valid clicks that have a
     semantic id): the shares of shorter prefixes compare coarsely, of longer ones finely. An item
-    without a semantic id (-1) gives zeros, and such clicks get no attention.
+    without a semantic id (-1) gives zeros wholly, and such clicks get no attention.
 
     Args:
         levels: K, codes in an id, the coarsest first.
@@ -71,7 +71,8 @@ class SemanticIdFeature(keras.layers.Layer):
         """
         mask = tf.cast(history_mask, tf.bool) & (history[..., 0] >= 0)
         embedded = self._embed(target)
-        interest = self.attention(embedded, self._embed(history), mask)
+        both = mask & (target[:, :1] >= 0)
+        interest = self.attention(embedded, self._embed(history), both)
         differing = tf.cast(history != target[:, tf.newaxis], tf.int32)
         same = (tf.cumsum(differing, axis=-1) == 0) & mask[..., tf.newaxis]  # [n, clicks, levels]
         share = tf.math.divide_no_nan(

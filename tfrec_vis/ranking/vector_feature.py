@@ -16,8 +16,8 @@ class VectorFeature(keras.layers.Layer):
 
         p = W e,   out = [p_target ; TargetAttention(p_target, p_1 ... p_L)]
 
-    There is no bias, so that an item without a picture (a vector of zeros) gives zeros; such
-    clicks get no attention. A history without any picture gives zeros.
+    An item without a picture (a vector of zeros) gives zeros wholly; such clicks get no attention.
+    A history without any picture gives zeros in its part.
 
     Args:
         units: width of the projection.
@@ -59,7 +59,8 @@ class VectorFeature(keras.layers.Layer):
         Returns:
             [n, 2 * units]
         """
-        mask = tf.cast(history_mask, tf.bool) & tf.reduce_any(history != 0, axis=-1)
+        pictured = tf.reduce_any(history != 0, -1) & tf.reduce_any(target != 0, -1)[:, tf.newaxis]
+        mask = tf.cast(history_mask, tf.bool) & pictured
         return self.from_projected(self.projection(target), self.projection(history), mask)
 
     def from_projected(self, target: tf.Tensor, history: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -68,7 +69,8 @@ class VectorFeature(keras.layers.Layer):
         Args:
             target: [n, units].
             history: [n, clicks, units].
-            mask: bool [n, clicks]: true where there is a click with a picture.
+            mask: bool [n, clicks]: true where there is a click and both it and the target have a
+                picture.
 
         Returns:
             [n, 2 * units]

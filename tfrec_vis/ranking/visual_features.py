@@ -26,7 +26,8 @@ class VisualFeatures(keras.layers.Layer):
 
     in the order of ``features``; see ``VectorFeature``, ``SimScore``, ``ClusterIdFeature``,
     ``SimTier`` and ``SemanticIdFeature`` for each. History item 0 is padding. Every distinct item
-    of a batch is projected once for ``vector``.
+    of a batch is projected once for ``vector``. A target that is switched off, or has no picture,
+    gives zeros; a click that is switched off keeps its picture.
 
     Args:
         features: names, as ``parse_features`` gives them.
@@ -131,6 +132,7 @@ class VisualFeatures(keras.layers.Layer):
             tables["semantic_ids"] = table("semantic_id", [self.items, self.semantic[0]], -1)
         if self.categories:
             tables["categories"] = table("category", [self.items], 0)
+        tables["off"] = table("off", [self.items], 0)
         return tables
 
     def set_tables(
@@ -139,6 +141,7 @@ class VisualFeatures(keras.layers.Layer):
         clusters: Any = None,
         semantic_ids: Any = None,
         categories: Any = None,
+        off: Any = None,
     ) -> None:
         """Fills the tables; row 0 is "no item". What no feature reads is left alone.
 
@@ -148,6 +151,7 @@ class VisualFeatures(keras.layers.Layer):
             clusters: int [items]; -1: none.
             semantic_ids: int [items, levels]; -1: none.
             categories: int [items].
+            off: bool or int [items]; true: zeros for this item as the target.
 
         Raises:
             ValueError: a table of another shape, or numbers beyond those declared.
@@ -156,11 +160,12 @@ class VisualFeatures(keras.layers.Layer):
             "clusters": (clusters, -1, self.clusters),
             "semantic_ids": (semantic_ids, -1, self.semantic[1]),
             "categories": (categories, 0, self.categories),
+            "off": (off, 0, 2),
         }
         for name, (values, least, count) in given.items():
             if values is None or name not in self.tables:
                 continue
-            values = self._checked(name, values, self.tables[name].shape)
+            values = self._checked(name, values, self.tables[name].shape).astype(np.int64)
             if not least <= values.min() <= values.max() < count:
                 raise ValueError(
                     f"expected {name} of {least} to {count - 1}, got {values.min()} to "
@@ -216,15 +221,14 @@ class VisualFeatures(keras.layers.Layer):
             if cosines is None:
                 cosines = self._cosines(item, history)
         if "pictured" in self.tables:
-            pictured = mask & self._pictured(history)
+            pictured = mask & self._pictured(history) & self._pictured(item)[:, tf.newaxis]
         for feature, part in self.parts.items():
             if feature == "vector":
                 outputs[feature] = part.from_projected(*self._projected(item, history), pictured)
             elif feature == "sim_score":
                 outputs[feature] = part.from_scores(cosines, mask)
             elif feature == "sim_tier":
-                both = pictured & self._pictured(item)[:, tf.newaxis]
-                outputs[feature] = part.from_scores(cosines, both)
+                outputs[feature] = part.from_scores(cosines, pictured)
             else:
                 name = {"cluster_id": "clusters", "semantic_id": "semantic_ids"}[feature]
                 table = self.tables[name]
@@ -232,7 +236,9 @@ class VisualFeatures(keras.layers.Layer):
         if self.categories:
             category = tf.gather(self.tables["categories"], item)
             outputs = {f: self.gate_layers[f](out, category) for f, out in outputs.items()}
-        return tf.concat(list(outputs.values()), axis=1)
+        out = tf.concat(list(outputs.values()), axis=1)
+        off = tf.gather(self.tables["off"], item) > 0
+        return tf.where(off[:, tf.newaxis], tf.zeros_like(out), out)
 
     def _cosines(self, item: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
         if "vectors" not in self.tables:
