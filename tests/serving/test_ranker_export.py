@@ -146,6 +146,7 @@ def item_tables() -> dict[str, np.ndarray]:
         "clusters": clusters,
         "semantic_ids": semantic_ids,
         "categories": categories,
+        "off": categories == 2,
     }
 
 
@@ -157,7 +158,7 @@ def ranker_and_scores(feature: str, kind: str) -> tuple[Ranker, np.ndarray]:
     visual = {"clusters": 7, "semantic": (2, 3), "categories": 4}
     vector_dim = WIDTH if "vector" in feature else 0
     trainer = Trainer(tables(), feature, ranker=kind, visual={**visual, "vector_dim": vector_dim})
-    trainer.set_item_tables(tables(), **item_tables())
+    trainer.set_item_tables(**item_tables())
     random = np.random.default_rng(5)
     for variable in trainer.model.trainable_variables:
         variable.assign(random.normal(scale=0.25, size=variable.shape))
@@ -226,7 +227,7 @@ def test_a_history_of_no_columns_is_an_empty_one(
         call = tf.saved_model.load(str(path)).signatures["serving_default"]
         outputs = [
             call(**tensors({**request, "history_item_id": np.full([ROWS, length], "")}))["ctr"]
-            for length in (0, 1, 50)
+            for length in (0, 1, 51)
         ]
         np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-6)
         np.testing.assert_allclose(outputs[0], outputs[2], atol=1e-6)
@@ -268,7 +269,7 @@ def test_signature_is_named_and_typed(exported: dict[str, tuple[Path, np.ndarray
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"history_item_id": np.full([ROWS, 51], "")}, "at most 50 clicks"),
+        ({"history_item_id": np.full([ROWS, 52], "")}, "at most 51 clicks"),
         ({"timestamp": np.full(ROWS, START * 1000)}, "timestamp in seconds"),
         ({"user_id": np.array(["ann"])}, "same number of rows"),
     ],
@@ -284,6 +285,41 @@ def test_a_wrong_request_is_refused_with_the_reason(
 def test_cosines_need_vectors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="vectors to compute them from"):
         export_ranker(Ranker(tables(), "sim_score"), tables(), tmp_path)
+
+
+def test_a_history_beyond_what_a_request_can_fill_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="evaluate.history: .* at most 50 clicks, got 51; lower"):
+        export_ranker(Ranker(tables()), replace(tables(), history=51), tmp_path)
+
+
+def test_the_newest_51_clicks_with_the_target_fill_a_history_of_50(tmp_path: Path) -> None:
+    items, random = np.arange(1, 61), np.random.default_rng(8)
+    known = replace(
+        tables(),
+        history=50,
+        item_id=np.array(["", *(f"{i:02d}" for i in items)]),
+        values=np.stack([np.arange(61)] * 2, axis=1).astype(np.int32),
+        buckets=(np.arange(61, dtype=np.int32),) * 2,
+        rarity=np.ones([61, 2], np.float32),
+    )
+    ranker = Ranker(known)
+    for variable in ranker.trainable_variables:
+        variable.assign(random.normal(scale=0.25, size=variable.shape))
+    export_ranker(ranker, known, tmp_path)
+    call = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    sent = random.permutation(items)[:51]
+    request = {name: values[:1] for name, values in as_request(impressions()).items()}
+    request["item_id"] = known.item_id[sent[[20]]]
+    request["history_item_id"] = known.item_id[sent][None]
+    row = replace(
+        impressions().take(np.arange(1)),
+        item_index=sent[[20]].astype(np.int32),
+        history=np.delete(sent, 20)[None].astype(np.int32),
+    )
+    expected = tf.sigmoid(ranker(known.inputs(row)))
+    np.testing.assert_allclose(call(**tensors(request))["ctr"], expected, atol=1e-6)
+    request["history_item_id"][0, -1] = ""  # the oldest counts
+    assert abs(call(**tensors(request))["ctr"] - expected).numpy().max() > 1e-6
 
 
 @pytest.mark.parametrize("name", ["page-type", "history_item_id", "größe"])

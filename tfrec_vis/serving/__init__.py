@@ -14,10 +14,11 @@ from tfrec_vis.serving.versions import versions
 
 if TYPE_CHECKING:
     from tfrec_vis.serving.encoder_export import export_encoder
-    from tfrec_vis.serving.ranker_export import export_ranker
+    from tfrec_vis.serving.ranker_export import check_history, export_ranker
     from tfrec_vis.serving.warmup import write_warmup
 
 __all__ = [
+    "check_history",
     "export_encoder",
     "export_ranker",
     "publish",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "check_history": "ranker_export",
     "export_encoder": "encoder_export",
     "export_ranker": "ranker_export",
     "write_warmup": "warmup",

@@ -13,7 +13,7 @@ from tfrec_vis.ranking import Ranker, RankerTables
 from tfrec_vis.serving.click_history import compact_history
 
 MAX_HISTORY = 50
-"""Clicks that a request may carry a row."""
+"""Clicks that an exported ranker may read; a request may carry one more."""
 _INPUTS = ("user_id", "item_id", "history_item_id", "timestamp")
 _INPUT_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 _TIME_LIMIT = 2**34
@@ -35,9 +35,11 @@ def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
                           features; user_id, history_item_id and context may be left out
         both give         {ctr: float32 [n]}
 
-    L is at most 50 and may be 0. A history is read as ``prepare`` writes it: padding, unknown
-    items, repeated items and the target itself are left out, older clicks move up. Unknown
-    users and context values share one embedding, unknown items are "no item".
+    L is at most 51 and may be 0: one click more than a ranker may read, so that the newest clicks
+    of a client still fill the history where the target is among them. A history is read as
+    ``prepare`` writes it: padding, unknown items, repeated items and the target itself are left
+    out, older clicks move up. Unknown users and context values share one embedding, unknown items
+    are "no item".
 
     Args:
         ranker: the model, of any kind and feature; for ``sim_score`` and ``sim_tier`` with vectors
@@ -46,9 +48,11 @@ def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
         path: folder to write into.
 
     Raises:
-        InputError: a context feature's name cannot be the name of an input.
+        InputError: the ranker reads more than 50 clicks, or a context feature's name cannot be the
+            name of an input.
         ValueError: the ranker has no vectors to compute cosines from.
     """
+    check_history(tables.history)
     for name in tables.context:
         if name in _INPUTS or not _INPUT_NAME.fullmatch(name):
             raise InputError(
@@ -109,6 +113,15 @@ def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
     tf.saved_model.save(module, str(path), signatures)
 
 
+def check_history(history: int) -> None:
+    """Raises InputError where a ranker reads more clicks than an exported one may."""
+    if history > MAX_HISTORY:
+        raise InputError(
+            f"evaluate.history: an exported ranker reads at most {MAX_HISTORY} clicks, got "
+            f"{history}; lower it, or end the run before export (--until)"
+        )
+
+
 def _numbers(values: np.ndarray) -> tf.lookup.StaticHashTable:
     """Values to their numbers from 1; others to 0."""
     numbers = tf.range(1, len(values) + 1, dtype=tf.int32)
@@ -128,8 +141,8 @@ def _checks(request: dict[str, tf.Tensor]) -> list[tf.Operation]:
             summarize=100,
         ),
         tf.debugging.Assert(
-            clicks <= MAX_HISTORY,
-            [f"expected at most {MAX_HISTORY} clicks in history_item_id; got:", clicks],
+            clicks <= MAX_HISTORY + 1,
+            [f"expected at most {MAX_HISTORY + 1} clicks in history_item_id; got:", clicks],
         ),
         tf.debugging.Assert(latest < _TIME_LIMIT, ["expected timestamp in seconds; got:", latest]),
     ]

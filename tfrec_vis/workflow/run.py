@@ -8,6 +8,7 @@ from pathlib import Path
 from tfrec_vis.errors import InputError
 from tfrec_vis.prepare.options import PrepareOptions
 from tfrec_vis.recipes import Recipe
+from tfrec_vis.serving import check_history
 from tfrec_vis.workflow.fits import check_fits
 from tfrec_vis.workflow.only_new import only_new
 from tfrec_vis.workflow.stage import Stage
@@ -56,6 +57,8 @@ def run_recipe(
         wanted = {"evaluate", "report"} if only == "evaluate" else {only}
     else:
         wanted = set(STAGES[: STAGES.index(until) + 1 if until else len(STAGES)])
+    if "export" in wanted:
+        check_history(min(recipe.evaluate.history, recipe.prepare.max_history))
     for stage in stages:
         if stage.name in wanted:
             if stage.name == "pretrain" and "embed" in wanted and not stage.is_done:
