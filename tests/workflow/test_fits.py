@@ -11,6 +11,7 @@ from tfrec_vis.errors import InputError
 from tfrec_vis.recipes import load_recipe
 from tfrec_vis.recipes.recipe import Recipe
 from tfrec_vis.workflow.fits import check_fits
+from tfrec_vis.workflow.run import run_recipe
 
 
 def recipe(folder: Path, clusters: int) -> Recipe:
@@ -38,6 +39,21 @@ def test_too_many_codes_are_named_before_training(tmp_path: Path, prepared_shop:
     asked = replace(asked, embed=replace(asked.embed, semantic_levels=2))
     with pytest.raises(InputError, match=r"embed\.semantic_codes: 900 clusters need as many items"):
         check_fits(asked, prepared_shop)
+
+
+def test_a_history_that_cannot_be_exported_is_named_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec_vis.workflow.run.build_stages", lambda *_: [])
+    asked = recipe(tmp_path, 5)
+    longer = replace(
+        asked,
+        evaluate=replace(asked.evaluate, history=60),
+        prepare=replace(asked.prepare, max_history=60),
+    )
+    with pytest.raises(InputError, match=r"evaluate\.history: .* at most 50 clicks, got 60"):
+        run_recipe(longer, tmp_path / "work")
+    run_recipe(longer, tmp_path / "work", until="evaluate")  # export is not asked for
 
 
 def test_what_evaluate_names_is_looked_for_before_training(
