@@ -40,7 +40,11 @@ LABELS = {"embedding": str, "feature": str, "ranker": str, "protocol": str}
 PRIMARY = LABELS | {"train_on": str, "run": str}
 GATE = LABELS | {"gate": str, "category": str, "value": Number, "sd": Number}
 BIN = {"count": int, "predicted": Number, "clicked": Number}
-POPULARITY = {"auc": Number, "auc_item_new": Number, "features": list}
+POPULARITY = {
+    **dict.fromkeys(("auc", "auc_item_new", "auc_frozen", "difference"), Number),
+    **dict.fromkeys(("auc_ci95", "ci95", "features"), list),
+    "sampled": bool,
+}
 REPORT = {
     "dataset": dict,
     "split": dict,
@@ -54,7 +58,7 @@ REPORT = {
     "sim_score_gap": dict,
 }
 NULLABLE = {
-    *("auc", "auc_item_new", "gauc", "ndcg@10", "log_loss", "ece"),
+    *("auc", "auc_item_new", "auc_frozen", "gauc", "ndcg@10", "log_loss", "ece"),
     *("difference", "p_value", "best_possible", "sd"),
 }
 
