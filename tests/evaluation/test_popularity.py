@@ -123,24 +123,25 @@ def test_labels_of_the_test_rows_are_only_judged_by(past) -> None:
     assert other["auc_item_new"] == pytest.approx(1 - past["auc_item_new"], abs=1e-12)
 
 
-def test_only_the_rows_after_pretraining_are_learnt_from(past) -> None:
+def test_rows_of_pretraining_can_be_left_out(past) -> None:
     rows = rows_with_unclicked_from(-3, 0)
     train = rows.split["train"]
+    early, later_only = train.in_pretraining, replace(SETTINGS, train_on="after_pretrain")
 
-    def trained_on(clicked: np.ndarray) -> dict[str, Any]:
+    def trained_on(clicked: np.ndarray, settings: EvaluateSettings) -> dict[str, Any]:
         split = {**rows.split, "train": replace(train, clicked=clicked)}
-        return popularity_only(replace(rows, split=split), SETTINGS)
+        return popularity_only(replace(rows, split=split), settings)
 
-    early = train.in_pretraining
-    assert trained_on(np.where(early, 1 - train.clicked, train.clicked)) == past
-    assert trained_on(np.where(early, train.clicked, 1 - train.clicked))["auc"] < 0.5
-    undefined = trained_on(np.where(early, train.clicked, 1))
+    turned = np.where(early, 1 - train.clicked, train.clicked)
+    assert trained_on(turned, later_only) == trained_on(train.clicked, later_only) != past
+    assert trained_on(turned, SETTINGS)["auc"] < 0.5
+    undefined = trained_on(np.where(early, train.clicked, 1), later_only)
     assert math.isnan(undefined["auc"]) and math.isnan(undefined["ci95"][0])
     assert warning({"rows": [], "controls": {"popularity_only": undefined}}) is None
 
 
-def test_frozen_statistics_are_those_of_the_cuts() -> None:
-    """Clicks between a cut and the rows change the dated figures alone."""
+def test_frozen_statistics_end_at_the_second_cut() -> None:
+    """Clicks after it change the dated figures alone."""
     rows = rows_with_unclicked_from(-3, 0)
     cut = rows.split["validation"].timestamp.min()
     kept = rows.tables.click_time < cut

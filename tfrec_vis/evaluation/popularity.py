@@ -23,7 +23,6 @@ _COLUMNS = (
     "any event",
 )
 """Columns of ``ItemStatistics``."""
-_NEVER = np.iinfo(np.int64).max
 
 
 def boosted_trees(seed: int = 0) -> HistGradientBoostingClassifier:
@@ -72,41 +71,46 @@ def popularity_only(rows: Rows, settings: EvaluateSettings) -> dict[str, Any]:
     """Judges a model that sees how popular and how recent the target is, and nothing else.
 
     Gradient-boosted trees (scikit-learn's HistGradientBoostingClassifier) on the ranker's item
-    statistics, trained on the training rows after pre-training's. Where un-clicked items are
-    sampled, a high value says that the sampling gives the label away: an item drawn from past
-    clicks has a recent one, while the clicked item's own click is hidden.
+    statistics, trained on its training rows. Where un-clicked items are sampled, a high value says
+    that the sampling gives the label away: an item drawn from past clicks has a recent one, while
+    the clicked item's own click is hidden.
 
-    The same trees on frozen statistics show how much of it the dates tell: training rows have the
-    statistics of the first cut, test rows those of the second, in which no click that un-clicked
-    items were drawn from is counted (but where they are drawn from further back than that).
+    The same trees on frozen statistics show how much of it the last days tell. Test rows have the
+    statistics of the second cut, where training ends; training rows those of as long before them
+    as the cut is before the median test row. Clicks that un-clicked items were drawn from are not
+    in them (unless they are drawn from further back than that).
 
     Args:
         rows: the data.
-        settings: ``replicates`` of the bootstrap.
+        settings: ``train_on: after_pretrain`` leaves the rows of pre-training out; ``replicates``
+            of the bootstrap.
 
     Returns:
         {"auc", "auc_ci95", "auc_item_new", "auc_frozen", "difference", "ci95", "features",
         "sampled"}: on the test rows, with the 95 % interval over users, and on those of them on
         items that nobody clicked in training; on frozen statistics; dated minus frozen, with its
         95 % interval over users; names of the columns; whether un-clicked rows are sampled. NaN
-        where undefined, as where the later training rows are of one class.
+        where undefined, as where the training rows used are of one class.
     """
     train, validation, test = (rows.split[name] for name in ("train", "validation", "test"))
-    later = np.flatnonzero(~train.in_pretraining)
-    times = {"dated": (train.timestamp[later], test.timestamp)}
-    times["frozen"] = (
-        np.full(len(later), times["dated"][0].min(initial=_NEVER)),
-        np.full(len(test), validation.timestamp.min()),
+    used = np.flatnonzero(
+        ~train.in_pretraining if settings.train_on == "after_pretrain" else np.ones(len(train))
     )
-    learnt = len(np.unique(train.clicked[later])) == 2
+    cut = validation.timestamp.min()
+    age = int(np.median(test.timestamp)) - cut
+    times = {
+        "dated": (train.timestamp[used], test.timestamp),
+        "frozen": (train.timestamp[used] - age, np.full(len(test), cut)),
+    }
+    learnt = len(np.unique(train.clicked[used])) == 2
     features: list[str] = []
     scores = {}
     for name, (train_time, test_time) in times.items():
         asked = item_statistics(rows.tables, test.item_index, test_time)
         features, scores[name] = list(asked), np.zeros(len(test))
         if learnt:
-            seen = item_statistics(rows.tables, train.item_index[later], train_time)
-            model = boosted_trees().fit(_matrix(seen), train.clicked[later])
+            seen = item_statistics(rows.tables, train.item_index[used], train_time)
+            model = boosted_trees().fit(_matrix(seen), train.clicked[used])
             scores[name] = model.predict_proba(_matrix(asked))[:, 1]
 
     def against(others: np.ndarray) -> Comparison:
