@@ -66,6 +66,7 @@ def example_report(gain: float = 0.031, p: float = 0.0001, control: float = -0.0
                     "seed": seed,
                     "pretrain_seed": 0,
                     "auc": area + wobble,
+                    "validation_auc": area + 0.003 - wobble,
                     "gauc": area - 0.01 + wobble,
                     "ndcg@10": area + 0.1,
                     "log_loss": 0.5 - area / 10,
@@ -170,11 +171,25 @@ def full_report() -> dict[str, Any]:
         "difference": 0.0004,
         "ci95": [-0.002, 0.003],
     }
+    report["controls"]["shuffled_against_primary"] = comparison(
+        "courier/cluster_id", 0.032, p=0.0002
+    ) | {"b": "shuffled/cluster_id"}
     report["controls"]["popularity_only"] = {
         "auc": 0.552,
+        "auc_ci95": [0.541, 0.563],
         "auc_item_new": 0.503,
+        "auc_frozen": 0.529,
+        "difference": 0.023,
+        "ci95": [0.014, 0.031],
+        "sampled": True,
         "features": ["clicks", "clicks of 30 days", "days since the first click"],
     }
+    for one in report["comparisons"]:
+        one["family"] = "confirmatory" if one["a"] == "courier/cluster_id" else "exploratory"
+    report["best_other"] = [
+        {"embedding": "imagenet", "feature": "sim_score", "ranker": "din", "protocol": protocol}
+        for protocol in ("scratch", "warm_start")
+    ]
     model = {"embedding": "courier", "feature": "cluster_id", "ranker": "din"}
     report["gates"] = [
         {

@@ -17,6 +17,7 @@ COMPARISON = {
     "p_value": Number,
     "p_holm": Number,
     "test": str,
+    "family": str,
     "delong": dict,
 }
 ROW = {
@@ -28,6 +29,7 @@ ROW = {
     "seed": int,
     "pretrain_seed": int,
     "train_on": str,
+    "validation_auc": Number,
     "auc": Number,
     "gauc": Number,
     "gauc_left_out": dict,
@@ -40,13 +42,18 @@ LABELS = {"embedding": str, "feature": str, "ranker": str, "protocol": str}
 PRIMARY = LABELS | {"train_on": str, "run": str}
 GATE = LABELS | {"gate": str, "category": str, "value": Number, "sd": Number}
 BIN = {"count": int, "predicted": Number, "clicked": Number}
-POPULARITY = {"auc": Number, "auc_item_new": Number, "features": list}
+POPULARITY = {
+    **dict.fromkeys(("auc", "auc_item_new", "auc_frozen", "difference"), Number),
+    **dict.fromkeys(("auc_ci95", "ci95", "features"), list),
+    "sampled": bool,
+}
 REPORT = {
     "dataset": dict,
     "split": dict,
     "primary": dict,
     "rows": list,
     "comparisons": list,
+    "best_other": list,
     "controls": dict,
     "gates": list,
     "reliability": list,
@@ -54,8 +61,8 @@ REPORT = {
     "sim_score_gap": dict,
 }
 NULLABLE = {
-    *("auc", "auc_item_new", "gauc", "ndcg@10", "log_loss", "ece"),
-    *("difference", "p_value", "best_possible", "sd"),
+    *("auc", "auc_item_new", "auc_frozen", "gauc", "ndcg@10", "log_loss", "ece"),
+    *("difference", "p_value", "p_holm", "family", "best_possible", "sd"),
 }
 
 
@@ -81,12 +88,20 @@ def check_report(report: dict[str, Any], *more: str) -> None:
     named = {f"comparisons[{i}]": c for i, c in enumerate(report["comparisons"])} | controls
     for name, comparison in named.items():
         check_fields(comparison, COMPARISON, name)
-        check_fields(comparison["delong"], {"p_value": Number, "ci95": list}, f"{name}.delong")
+        delong = {"difference": Number, "p_value": Number, "ci95": list}
+        check_fields(comparison["delong"], delong, f"{name}.delong")
+        corrected = comparison["family"] is not None
+        assert (comparison["p_holm"] is not None) == corrected, name
+        assert not (corrected and name in controls), name
         for low, high in (comparison["ci95"], comparison["delong"]["ci95"]):
             assert low <= high
     main, *others = dict.fromkeys(row["protocol"] for row in report["rows"])
     assert report["primary"]["protocol"] == main
-    assert set(controls) == {"shuffled_images", *(f"shuffled_images_{p}" for p in others)}
+    endings = ("", *(f"_{protocol}" for protocol in others))
+    names = ("shuffled_images", "shuffled_against_primary")
+    assert set(controls) == {name + ending for name in names for ending in endings}
+    for i, other in enumerate(report["best_other"]):
+        check_fields(other, LABELS, f"best_other[{i}]")
     for i, gate in enumerate(report["gates"]):
         check_fields(gate, GATE, f"gates[{i}]")
     for i, shown in enumerate(report["reliability"]):

@@ -21,11 +21,12 @@ KEYS = ["user_id", "page_id", "item_id"]
 PROTOCOLS = ("scratch", "warm_start")
 CELLS = [
     ("none", "none", 0),
-    ("courier", "sim_score", 0),
-    ("courier", "sim_score", 1),
+    ("courier", "sim_score", 11),
+    ("courier", "sim_score", 12),
+    ("random", "sim_score", 0),
     ("truth", "sim_score", 0),
 ]
-"""Embedding, feature and pre-training."""
+"""Embedding, feature and the pre-training's seed."""
 
 
 def column(row: dict[str, Any]) -> str:
@@ -49,15 +50,16 @@ def settings(shop: Path) -> EvaluateSettings:
 
 
 def embeddings(shop: Path, prepared: Path) -> list[Vectors]:
-    """Random vectors of two pre-trainings, and the true attributes."""
+    """Random vectors of two pre-trainings and of none, and the true attributes."""
     items = read_items(prepared).item_id[1:]
-    random = np.random.default_rng(0).normal(size=[2, len(items), 8]).astype(np.float32)
+    random = np.random.default_rng(0).normal(size=[3, len(items), 8]).astype(np.float32)
     known, vectors = read_external(shop / "truth/embedding.parquet")
     truth = vectors[[list(known).index(item) for item in items]]
     made = []
     for name, role, features, pretrain_seed in (
-        ("courier", "courier", random[0], 0),
-        ("courier", "courier", random[1], 1),
+        ("courier", "courier", random[0], 11),
+        ("courier", "courier", random[1], 12),
+        ("random", "baseline", random[2], 0),
         ("truth", "oracle", truth, 0),
     ):
         stored = embed_features(features, prepared, EmbedSettings(clusters=5), name)
@@ -99,15 +101,27 @@ def test_compares_every_embedding_in_every_feature(report: dict[str, Any]) -> No
         (protocol, *cell, seed) for protocol in PROTOCOLS for cell in CELLS for seed in range(SEEDS)
     ]
     roles = {r["embedding"]: r["role"] for r in report["rows"]}
-    assert roles == {"none": "none", "courier": "courier", "truth": "oracle"}
-    pairs = [(c["protocol"], c["a"], c["b"]) for c in report["comparisons"]]
+    known = {"none": "none", "courier": "courier", "random": "baseline", "truth": "oracle"}
+    assert roles == known
+    pairs = [(c["protocol"], c["a"], c["b"], c["family"]) for c in report["comparisons"]]
     assert pairs == [
-        (protocol, f"{name}/sim_score", "none/none")
+        (protocol, f"{a}/sim_score", b, family)
         for protocol in PROTOCOLS
-        for name in ("courier", "truth")
+        for a, b, family in (
+            ("courier", "none/none", "confirmatory"),
+            ("courier", "random/sim_score", "confirmatory"),
+            ("random", "none/none", "exploratory"),
+            ("truth", "none/none", None),
+        )
+    ]
+    assert report["best_other"] == [
+        {"embedding": "random", "feature": "sim_score", "ranker": "din", "protocol": protocol}
+        for protocol in PROTOCOLS
     ]
     primary = dict(report["primary"])
-    assert primary.pop("run").startswith("courier-pretrain0-sim_score-gates-din-scratch-all-seed0-")
+    assert primary.pop("run").startswith(
+        "courier-pretrain11-sim_score-gates-din-scratch-all-seed0-"
+    )
     assert primary == {
         "embedding": "courier",
         "feature": "sim_score",
@@ -120,7 +134,7 @@ def test_compares_every_embedding_in_every_feature(report: dict[str, Any]) -> No
 def test_predictions_are_the_test_rows_with_a_column_for_each_run(
     predictions: pd.DataFrame, prepared_shop: Path
 ) -> None:
-    shuffled = [("shuffled", "sim_score", training) for training in range(2)]
+    shuffled = [("shuffled", "sim_score", training) for training in (11, 12)]
     scores = [
         f"{embedding}/{feature}/din/{protocol}/{training}/{seed}"
         for cells in (CELLS, shuffled)
@@ -166,17 +180,44 @@ def test_differences_are_means_over_seeds(report: dict[str, Any]) -> None:
     for comparison in report["comparisons"]:
         a, b = (mean(comparison[n], comparison["protocol"]) for n in ("a", "b"))
         expected = a - b
-        assert comparison["difference"] == pytest.approx(expected, abs=1e-9)
-        assert comparison["p_value"] <= comparison["p_holm"] <= 1
+        assert comparison["difference"] == pytest.approx(expected, abs=1e-7)
+        if comparison["a"] == "truth/sim_score":
+            assert comparison["p_holm"] is None
+        else:
+            assert comparison["p_value"] <= comparison["p_holm"] <= 1
+
+
+def test_validation_areas_are_those_of_the_runs(
+    report: dict[str, Any], out: Path, prepared_shop: Path
+) -> None:
+    clicked = read_impressions(prepared_shop, "validation").clicked
+    areas = []
+    for path in (out / "runs").glob("*.npz"):
+        if not path.name.startswith("shuffled-"):
+            with np.load(path) as stored:
+                areas.append(roc_auc_score(clicked, stored["validation"]))
+    found = [row["validation_auc"] for row in report["rows"]]
+    assert sorted(found) == pytest.approx(sorted(areas), abs=1e-12)
+    assert len(set(found)) == len(found) and found != [row["auc"] for row in report["rows"]]
 
 
 def test_the_control_is_the_primary_feature_with_pictures_of_other_items(
     report: dict[str, Any], predictions: pd.DataFrame
 ) -> None:
     clicked = predictions["clicked"]
-    for protocol, name in zip(PROTOCOLS, ("", "_warm_start"), strict=True):
-        control = report["controls"][f"shuffled_images{name}"]
-        assert (control["a"], control["b"]) == ("shuffled/sim_score", "none/none")
+    for protocol, key, a, b in (
+        ("scratch", "shuffled_images", "shuffled/sim_score", "none/none"),
+        ("scratch", "shuffled_against_primary", "courier/sim_score", "shuffled/sim_score"),
+        ("warm_start", "shuffled_images_warm_start", "shuffled/sim_score", "none/none"),
+        (
+            "warm_start",
+            "shuffled_against_primary_warm_start",
+            "courier/sim_score",
+            "shuffled/sim_score",
+        ),
+    ):
+        control = report["controls"][key]
+        assert (control["a"], control["b"]) == (a, b)
         assert control["protocol"] == protocol
         areas = {
             name: np.mean(
@@ -189,7 +230,7 @@ def test_the_control_is_the_primary_feature_with_pictures_of_other_items(
             for name in (control["a"], control["b"])
         }
         expected = areas[control["a"]] - areas[control["b"]]
-        assert control["difference"] == pytest.approx(expected, abs=1e-9)
+        assert control["difference"] == pytest.approx(expected, abs=1e-7)
 
 
 def test_gates_are_those_of_the_runs(
@@ -202,7 +243,7 @@ def test_gates_are_those_of_the_runs(
         assert (gate["gate"], gate["feature"], gate["ranker"]) == ("sim_score", "sim_score", "din")
         key = (gate["protocol"], gate["embedding"])
         by_cell.setdefault(key, {})[gate["category"]] = gate
-    assert set(by_cell) == {(p, e) for p in PROTOCOLS for e in ("courier", "truth")}
+    assert set(by_cell) == {(p, e) for p in PROTOCOLS for e in ("courier", "random", "truth")}
     for (protocol, name), gates in by_cell.items():
         runs = sorted((out / "runs").glob(f"{name}-*-{protocol}-*.npz"))
         assert len(runs) == (2 * SEEDS if name == "courier" else SEEDS)
@@ -217,7 +258,15 @@ def test_gates_are_those_of_the_runs(
                 assert gate["sd"] == pytest.approx(stored[:, number].std(ddof=1), abs=1e-6)
 
 
-def test_reliability_is_over_the_rows_of_all_runs(
+def calibration_curve(clicked: pd.Series, scores: pd.Series, bins: pd.DataFrame) -> np.ndarray:
+    """Mean score and click rate of each bin of the sorted rows: [bins, 2]."""
+    rate = clicked.groupby(scores).transform("mean")
+    order = np.argsort(scores.to_numpy(), kind="stable")
+    parts = np.split(order, np.cumsum(bins["count"])[:-1])
+    return np.array([[scores.iloc[p].mean(), rate.iloc[p].mean()] for p in parts])
+
+
+def test_reliability_is_the_mean_of_the_bins_of_each_run(
     report: dict[str, Any], predictions: pd.DataFrame
 ) -> None:
     assert [(r["embedding"], r["protocol"]) for r in report["reliability"]] == [
@@ -231,13 +280,21 @@ def test_reliability_is_over_the_rows_of_all_runs(
             if name.startswith(f"{shown['embedding']}/{shown['feature']}/din/scratch/")
         ]
         bins = pd.DataFrame(shown["bins"])
-        assert len(bins) == 15 and bins["count"].sum() == len(runs) * len(predictions)
-        for name, expected in (
-            ("predicted", np.mean(runs)),
-            ("clicked", predictions["clicked"].mean()),
-        ):
-            mean = (bins["count"] * bins[name]).sum() / bins["count"].sum()
-            assert mean == pytest.approx(expected, abs=1e-9)
+        assert len(bins) == 15 and bins["count"].sum() == len(predictions)
+        curves = [calibration_curve(predictions["clicked"], run, bins) for run in runs]
+        np.testing.assert_allclose(bins[["predicted", "clicked"]], np.mean(curves, 0), atol=1e-12)
+        of_bins = (bins["count"] * (bins["clicked"] - bins["predicted"]).abs()).sum()
+        of_rows = np.mean(
+            [
+                row["ece"]
+                for row in report["rows"]
+                if (row["embedding"], row["protocol"]) == (shown["embedding"], "scratch")
+            ]
+        )
+        if len(runs) == 1:
+            assert of_bins / len(predictions) == pytest.approx(of_rows, abs=1e-12)
+        else:
+            assert of_bins / len(predictions) <= of_rows + 1e-12
 
 
 def test_popularity_alone_is_reported(report: dict[str, Any]) -> None:
@@ -264,7 +321,7 @@ def test_best_possible_is_the_area_of_the_true_probabilities(
 def test_sim_score_gap_is_the_difference_of_mean_cosines(
     report: dict[str, Any], simulated_shop: Path, prepared_shop: Path
 ) -> None:
-    vectors = embeddings(simulated_shop, prepared_shop)[2].vectors
+    vectors = embeddings(simulated_shop, prepared_shop)[3].vectors
     test = read_impressions(prepared_shop, "test", 6)
     means: dict[int, list[float]] = {0: [], 1: []}
     for item, history, clicked in zip(test.item_index, test.history, test.clicked, strict=True):

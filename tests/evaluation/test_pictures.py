@@ -10,6 +10,7 @@ import tf_keras as keras
 from tfrec_vis.data import read_impressions, read_items
 from tfrec_vis.evaluation import Gallery, choose_pictures, pictures
 from tfrec_vis.pretraining import Courier
+from tfrec_vis.pretraining.simclr import SimCLR
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def arguments(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict:
     predictions = tmp_path_factory.mktemp("evaluation") / "predictions.parquet"
-    columns = {f"courier/vector/{seed}": row for seed, row in enumerate(scores)}
+    columns = {f"courier/vector/din/scratch/0/{seed}": row for seed, row in enumerate(scores)}
     pd.DataFrame({"row_id": np.arange(scores.shape[1]), **columns}).to_parquet(predictions)
     return {
         "prepared": prepared_shop,
@@ -197,6 +198,16 @@ def test_without_clusters_and_predictions(arguments: dict) -> None:
     assert made.map is not None and {point.cluster for point in made.map.points} == {-1}
     other = {**arguments, "primary": {**arguments["primary"], "embedding": "simclr"}}
     assert choose_pictures(**other).failures == ()
+
+
+def test_a_model_without_a_reconstruction_has_no_attention(
+    arguments: dict, gallery: Gallery, model: Courier
+) -> None:
+    other = SimCLR(model.encoder, embedding_dim=8)
+    made = choose_pictures(**{**arguments, "model": other})
+    assert made.attention == ()
+    assert (made.neighbours, made.map) == (gallery.neighbours, gallery.map)
+    assert (made.clusters, made.failures) == (gallery.clusters, gallery.failures)
 
 
 def test_the_choice_is_the_same_every_time(gallery: Gallery, arguments: dict) -> None:

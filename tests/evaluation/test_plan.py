@@ -63,7 +63,7 @@ def test_the_main_ranker_and_protocol_see_everything(
     primary = (made.primary.name, made.primary.ranker, made.primary.protocol)
     assert primary == ("courier/sim_score", "din", "scratch")
     assert {p: c.name for p, c in made.controls.items()} == {"scratch": "shuffled/sim_score"}
-    assert made.primary.pretrain_seeds == made.controls["scratch"].pretrain_seeds == 2
+    assert made.primary.pretrain_seeds == made.controls["scratch"].pretrain_seeds == (0, 1)
 
 
 def test_others_see_what_comparisons_read(rows: Rows, fits: Fits, tmp_path: Path) -> None:
@@ -103,6 +103,40 @@ def test_what_is_compared(rows: Rows, fits: Fits, tmp_path: Path) -> None:
     assert sorted(found) == sorted(expected)
     for cell in made.cells:  # nothing is trained that no comparison reads
         assert any(cell in pair for pair in pairs), cell.name
+
+
+def test_what_confirms(rows: Rows, fits: Fits, tmp_path: Path) -> None:
+    """Primary against no image and the best baseline on validation rows, in each protocol."""
+    made = trained(rows, tmp_path, rankers=["dlrm"])
+    for protocol, other in made.best_other.items():
+        reached = {
+            c.name: c.reached
+            for c in made.cells
+            if (c.embedding, c.ranker, c.protocol) == ("imagenet", "din", protocol)
+        }
+        assert other.name == max(reached, key=reached.__getitem__) and len(reached) > 1
+        assert (other.ranker, other.protocol) == ("din", protocol)
+    assert list(made.best_other) == ["scratch", "warm_start"]
+    names = [(a.name, b.name, a.ranker, a.protocol) for a, b in made.confirmatory]
+    assert names == [
+        ("courier/sim_score", b, "din", protocol)
+        for protocol in ("scratch", "warm_start")
+        for b in ("none/none", made.best_other[protocol].name)
+    ]
+    pairs = [(id(a), id(b)) for a, b in compared_pairs(made.cells, made.best)]
+    assert all(pairs.count((id(a), id(b))) == 1 for a, b in made.confirmatory)
+
+
+def test_what_confirms_without_another_embedding(rows: Rows, fits: Fits, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, features=("none", "sim_score"))
+    items = len(rows.item_ids)
+    embeddings = {"courier": [embedding("courier", 0.5, items, "courier")]}
+    made = train_cells(CellRunner(rows, settings, tmp_path, "data"), embeddings, settings)
+    assert made.best_other == {}
+    assert [(b.name, b.protocol) for _, b in made.confirmatory] == [
+        ("none/none", "scratch"),
+        ("none/none", "warm_start"),
+    ]
 
 
 def test_the_base_of_a_cell(rows: Rows, fits: Fits, tmp_path: Path) -> None:

@@ -11,17 +11,20 @@ from tfrec_vis.data import Impressions
 from tfrec_vis.evaluation import EvaluateSettings
 from tfrec_vis.evaluation.popularity import item_statistics, popularity_only
 from tfrec_vis.evaluation.rows import Rows
+from tfrec_vis.evaluation.summary import warning
 from tfrec_vis.ranking import RankerTables
 
 DAY, ITEMS, CLICKS = 86_400, 2_000, 6_000
 START = 1_600_000_000
 
 
-def impressions(item: np.ndarray, time: np.ndarray, clicked: np.ndarray, early: set) -> Impressions:
+def impressions(
+    user: np.ndarray, item: np.ndarray, time: np.ndarray, clicked: np.ndarray, early: set
+) -> Impressions:
     rows = len(item)
     nobody = np.full(rows, "", object)
     return Impressions(
-        user_id=nobody,
+        user_id=user.astype(str).astype(object),
         page_id=nobody,
         item_index=item.astype(np.int32),
         clicked=clicked.astype(np.int32),
@@ -50,6 +53,7 @@ def rows_with_unclicked_from(first_day: int, last_day: int, shown: bool = False)
     rows_item = np.concatenate([item[used], drawn])
     rows_time = np.concatenate([time[used], time[used]])
     clicked = np.repeat([1, 0], len(used))
+    user = np.tile(random.integers(0, 400, len(used)), 2)
     early = set(item[time < cut].tolist())
     parts = {
         "train": rows_time < cut,
@@ -73,42 +77,82 @@ def rows_with_unclicked_from(first_day: int, last_day: int, shown: bool = False)
         shown_time=rows_time if shown else nothing,
     )
     split = {
-        n: impressions(rows_item[p], rows_time[p], clicked[p], early) for n, p in parts.items()
+        n: impressions(user[p], rows_item[p], rows_time[p], clicked[p], early)
+        for n, p in parts.items()
     }
     return Rows(split, tables, index.astype(str), np.full(ITEMS + 1, "", object))
 
 
+SETTINGS = EvaluateSettings(replicates=300)
+
+
 @pytest.fixture(scope="module")
 def past() -> dict[str, Any]:
-    return popularity_only(rows_with_unclicked_from(-3, 0), EvaluateSettings())
+    return popularity_only(rows_with_unclicked_from(-3, 0), SETTINGS)
 
 
-def test_shows_the_artefact_of_drawing_from_past_clicks_and_its_absence(past) -> None:
+@pytest.fixture(scope="module")
+def later() -> dict[str, Any]:
+    return popularity_only(rows_with_unclicked_from(0, 3), SETTINGS)
+
+
+def test_shows_the_artefact_of_drawing_from_past_clicks_and_its_absence(past, later) -> None:
     """DESIGN 3.2: the target's own click is hidden, that of an item drawn from the past is not."""
-    around = popularity_only(rows_with_unclicked_from(-3, 3), EvaluateSettings())
-    later = popularity_only(rows_with_unclicked_from(0, 3), EvaluateSettings())
+    around = popularity_only(rows_with_unclicked_from(-3, 3), SETTINGS)
     assert past["auc"] > 0.85 and around["auc"] > 0.65
     assert later["auc"] < 0.55
     assert past["features"] == later["features"] and len(later["features"]) == 6
+    for leaky in (past, around):
+        # The dates tell it: the same trees on statistics without the last days do not see it.
+        assert leaky["auc_frozen"] < 0.56 and leaky["ci95"][0] > 0.08
+        assert leaky["difference"] == pytest.approx(leaky["auc"] - leaky["auc_frozen"])
+        low, high = leaky["auc_ci95"]
+        assert 0.6 < low < leaky["auc"] < high and leaky["sampled"]
+        line = warning({"rows": [], "controls": {"popularity_only": leaky}})
+        assert line is not None and "popularity alone" in line
+    assert later["ci95"][0] < 0.03 and later["auc_ci95"][0] < 0.55
+    assert warning({"rows": [], "controls": {"popularity_only": later}}) is None
 
 
 def test_labels_of_the_test_rows_are_only_judged_by(past) -> None:
     rows = rows_with_unclicked_from(-3, 0)
     test = rows.split["test"]
     turned = {**rows.split, "test": replace(test, clicked=1 - test.clicked)}
-    other = popularity_only(replace(rows, split=turned), EvaluateSettings())
+    other = popularity_only(replace(rows, split=turned), SETTINGS)
     assert other["auc"] == pytest.approx(1 - past["auc"], abs=1e-12)
     assert other["auc_item_new"] == pytest.approx(1 - past["auc_item_new"], abs=1e-12)
 
 
-def test_rows_of_pretraining_can_be_left_out() -> None:
+def test_rows_of_pretraining_can_be_left_out(past) -> None:
     rows = rows_with_unclicked_from(-3, 0)
     train = rows.split["train"]
-    senseless = np.where(train.in_pretraining, 1 - train.clicked, train.clicked)
-    turned = replace(rows, split={**rows.split, "train": replace(train, clicked=senseless)})
-    later = EvaluateSettings(train_on="after_pretrain")
-    assert popularity_only(turned, later) == popularity_only(rows, later)
-    assert popularity_only(turned, EvaluateSettings())["auc"] < 0.5
+    early, later_only = train.in_pretraining, replace(SETTINGS, train_on="after_pretrain")
+
+    def trained_on(clicked: np.ndarray, settings: EvaluateSettings) -> dict[str, Any]:
+        split = {**rows.split, "train": replace(train, clicked=clicked)}
+        return popularity_only(replace(rows, split=split), settings)
+
+    turned = np.where(early, 1 - train.clicked, train.clicked)
+    assert trained_on(turned, later_only) == trained_on(train.clicked, later_only) != past
+    assert trained_on(turned, SETTINGS)["auc"] < 0.5
+    undefined = trained_on(np.where(early, train.clicked, 1), later_only)
+    assert math.isnan(undefined["auc"]) and math.isnan(undefined["ci95"][0])
+    assert warning({"rows": [], "controls": {"popularity_only": undefined}}) is None
+
+
+def test_frozen_statistics_end_at_the_second_cut() -> None:
+    """Clicks after it change the dated figures alone."""
+    rows = rows_with_unclicked_from(-3, 0)
+    cut = rows.split["validation"].timestamp.min()
+    kept = rows.tables.click_time < cut
+    tables = replace(
+        rows.tables,
+        click_item=rows.tables.click_item[kept],
+        click_time=rows.tables.click_time[kept],
+    )
+    cut_off = popularity_only(replace(rows, tables=tables), SETTINGS)
+    whole = popularity_only(rows, SETTINGS)
+    assert cut_off["auc_frozen"] == whole["auc_frozen"] and cut_off["auc"] != whole["auc"]
 
 
 def test_shown_rows_count_where_they_are_real() -> None:
@@ -126,5 +170,5 @@ def test_no_new_item_is_no_area() -> None:
     rows = rows_with_unclicked_from(0, 3)
     test = rows.split["test"]
     known = replace(test, item_seen_in_training=np.ones(len(test), bool))
-    result = popularity_only(replace(rows, split={**rows.split, "test": known}), EvaluateSettings())
+    result = popularity_only(replace(rows, split={**rows.split, "test": known}), SETTINGS)
     assert math.isnan(result["auc_item_new"]) and 0 < result["auc"] < 1

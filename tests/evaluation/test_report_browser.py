@@ -115,7 +115,19 @@ def test_tables_sort_by_keyboard_and_undefined_values_come_last(
         assert all(text in ("", "n/a") for text in texts[len(known) :])
     page.keyboard.press("Tab")
     focused = page.evaluate("document.activeElement.innerText.trim()")
-    assert focused == "95 % interval"
+    assert focused == "Protocol"
+
+
+def test_auc_and_gain_are_seen_first_on_a_phone(
+    open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    render_report(full_report(), None, tmp_path / "report.html")
+    page = open_page(tmp_path / "report.html", 390)
+    table = page.locator("table").first
+    card = table.locator("xpath=..").bounding_box()
+    for row in table.locator("tr").all():
+        cell = row.locator("th, td").nth(3).bounding_box()
+        assert cell["x"] + cell["width"] <= card["x"] + card["width"]
 
 
 def test_works_without_scripts(open_page: Callable[..., Any], page_file: Path) -> None:

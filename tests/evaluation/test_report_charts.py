@@ -4,8 +4,8 @@ import pytest
 from report_example import full_report
 
 from tfrec_vis.evaluation.report_charts import gain_charts, reliability_plots, round_ticks
+from tfrec_vis.evaluation.report_controls import shuffled
 from tfrec_vis.evaluation.results_table import primary_row, table
-from tfrec_vis.evaluation.summary import shuffled
 
 
 @pytest.mark.parametrize(

@@ -76,14 +76,7 @@ def test_the_largest_twenty_of_many_and_folding() -> None:
     assert group["left_out"] == 10 and group["folded"]
 
 
-def test_nothing_where_nothing_was_chosen_or_no_image_was() -> None:
+def test_nothing_where_nothing_was_chosen() -> None:
     report = example_report()
     report["primary"] = None
-    assert groups_of(report) == {}
-    report["primary"] = {
-        "embedding": "none",
-        "feature": "none",
-        "ranker": "din",
-        "protocol": "scratch",
-    }
     assert groups_of(report) == {}

@@ -80,6 +80,10 @@ def test_unknown_columns_are_named(rows: Rows) -> None:
         slices(shop, ("color",))
     with pytest.raises(InputError, match="no declared feature 'x'; known: .*colour"):
         slices(shop, ("x",))
+    named = replace(rows, features={"popularity": rows.categories, "item=x": rows.categories})
+    for name in ("item", "item_new", "popularity", "activity", "category", "item=x"):
+        with pytest.raises(InputError, match=f"evaluate.slices: '{name}' is taken: item, "):
+            slices(named, (name,))
     with pytest.raises(InputError, match="images_off: no item is of category 'x'; known: "):
         rows.of_categories(["x"])
     one = str(rows.category_numbers[0][-1])

@@ -35,7 +35,6 @@ def impressions(users: list[str], items: list[int], clicked: list[int]) -> Impre
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        (["courier/sim_score/0", "courier/sim_score/1", "none/none/0", "courier/vector/0"], [0, 1]),
         (
             [
                 "courier/sim_score/din/scratch/0/0",
@@ -61,9 +60,9 @@ def test_mean_scores_are_in_the_order_of_the_rows(tmp_path: Path) -> None:
             "row_id": [2, 0, 1],
             "user_id": ["a", "b", "c"],
             "clicked": [1, 0, 0],
-            "none/none/0": [0.9, 0.9, 0.9],
-            "courier/sim_score/0": [0.2, 0.4, 0.6],
-            "courier/sim_score/1": [0.4, 0.4, 0.8],
+            "none/none/din/scratch/0/0": [0.9, 0.9, 0.9],
+            "courier/sim_score/din/scratch/0/0": [0.2, 0.4, 0.6],
+            "courier/sim_score/din/scratch/0/1": [0.4, 0.4, 0.8],
         }
     )
     frame.to_parquet(path, index=False)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tfrec_vis.metrics import paired_bootstrap
-from tfrec_vis.metrics.bootstrap import by_matrix, by_rows, draws, sort_rows
+from tfrec_vis.metrics.bootstrap import by_matrix, by_rows, draws, resample, sort_rows
 
 
 def sample(rows: int, users: int, seeds: int, gain: float, seed: int = 0, levels: float = 1e9):
@@ -21,29 +21,58 @@ def sample(rows: int, users: int, seeds: int, gain: float, seed: int = 0, levels
     return labels, user, np.round(a * levels) / levels, np.round(b * levels) / levels
 
 
-def by_loop(labels, users, a, b, replicates: int, seed: int, groups=None):
+def areas(labels, runs) -> np.ndarray:
+    """AUC of each run: [pre-trainings, seeds]."""
+    return np.array([[roc_auc_score(labels, run) for run in training] for training in runs])
+
+
+def deviation(times, values) -> float:
+    """By how much the mean of the values drawn is off, widened to that of new ones."""
+    count = len(values)
+    drawn = np.repeat(values, times.astype(int)).mean()
+    return (drawn - values.mean()) * math.sqrt(count / (count - 1)) if count > 1 else 0.0
+
+
+def by_loop(labels, users, a, b, replicates: int, seed: int, same: bool = False):
     """Resample the rows of whole users and call scikit-learn, replicate by replicate."""
     names = np.unique(users)
-    groups = np.arange(len(a)) if groups is None else groups
+    kinds = [len(names), a.shape[1]]
+    kinds += [n for n in ([len(a)] if same else [len(a), len(b)]) if n > 1]
+    chunks = zip(*draws(kinds, replicates, seed), strict=True)
     differences = []
-    for user_counts, seed_counts in draws(len(names), groups, replicates, seed):
-        for drawn_users, drawn_seeds in zip(user_counts, seed_counts, strict=True):
-            rows = np.concatenate(
-                [
-                    np.flatnonzero(users == name)
-                    for name, times in zip(names, drawn_users, strict=True)
-                    for _ in range(int(times))
-                ]
-            )
-            if len(set(labels[rows])) < 2:
-                continue
-            values = [
-                roc_auc_score(labels[rows], a[s, rows]) - roc_auc_score(labels[rows], b[s, rows])
-                for s, times in enumerate(drawn_seeds)
+    for of_users, of_seeds, *others in zip(*map(np.concatenate, chunks), strict=True):
+        of_a = others.pop(0) if len(a) > 1 else np.ones(1)
+        of_b = of_a if same else others.pop(0) if len(b) > 1 else np.ones(1)
+        rows = np.concatenate(
+            [
+                np.flatnonzero(users == name)
+                for name, times in zip(names, of_users, strict=True)
                 for _ in range(int(times))
             ]
-            differences.append(np.mean(values))
+        )
+        if len(set(labels[rows])) < 2:
+            continue
+        area_a, area_b = areas(labels[rows], a[..., rows]), areas(labels[rows], b[..., rows])
+        value = area_a.mean() - area_b.mean()
+        value += deviation(of_seeds, area_a.mean(0) - area_b.mean(0))
+        value += deviation(of_a, area_a.mean(1))
+        value -= deviation(of_b, area_b.mean(1))
+        differences.append(value)
     return np.array(differences)
+
+
+def check_equals_loop(labels, user, a, b, same: bool = False, drops: bool = False) -> str:
+    """Checks all numbers of a comparison, gives its text."""
+    result = paired_bootstrap(labels, user, a, b, replicates=60, seed=5, same_pretrainings=same)
+    a, b = (x if x.ndim == 3 else x[np.newaxis] for x in (a, b))
+    expected = by_loop(labels, user, a, b, 60, 5, same)
+    assert (len(expected) < 60) == drops
+    observed = areas(labels, a).mean() - areas(labels, b).mean()
+    extreme = np.sum(np.abs(expected - observed) >= abs(observed))
+    assert result["difference"] == pytest.approx(observed, abs=1e-7)
+    assert result["ci95"] == pytest.approx(np.quantile(expected, [0.025, 0.975]), abs=1e-7)
+    assert result["p_value"] == (extreme + 1) / (len(expected) + 1)
+    return result["test"]
 
 
 @pytest.mark.parametrize(
@@ -53,77 +82,156 @@ def by_loop(labels, users, a, b, replicates: int, seed: int, groups=None):
 )
 def test_equals_resampling_by_loop(rows: int, users: int, levels: float) -> None:
     labels, user, a, b = sample(rows, users, 3, 0.5, levels=levels)
-    result = paired_bootstrap(labels, user, a, b, replicates=60, seed=5)
-    expected = by_loop(labels, user, a, b, 60, 5)
-    assert (len(expected) < 60) == (rows == 9)
-    observed = np.mean(
-        [roc_auc_score(labels, x) - roc_auc_score(labels, y) for x, y in zip(a, b, strict=True)]
+    text = check_equals_loop(labels, user, a, b, drops=rows == 9)
+    assert text == "paired bootstrap over users and seeds, 60 replicates"
+
+
+def pretrained(trainings: int, scores: np.ndarray, seed: int) -> np.ndarray:
+    """Runs on several pre-trainings, each with noise of its own and of its pre-training."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 0.5, [trainings, 1, scores.shape[-1]])
+    return scores + noise + rng.normal(0, 0.5, [trainings, *scores.shape])
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "same", "over", "more"),
+    [
+        (2, 2, False, "users, pre-trainings and seeds", ""),
+        (2, 2, True, "users, pre-trainings and seeds", ""),
+        (3, 2, False, "users, pre-trainings and seeds", ""),
+        (
+            1,
+            3,
+            False,
+            "users, pre-trainings and seeds",
+            "; holds for this one pre-training of a",
+        ),
+        (2, None, False, "users, pre-trainings and seeds", ""),
+        (1, None, False, "users and seeds", "; holds for this one pre-training of a"),
+        (1, 1, True, "users and seeds", "; holds for this one pre-training of a and b"),
+    ],
+)
+@pytest.mark.parametrize("users", [12, 250], ids=["matrix", "rows"])
+def test_pretrainings_equal_resampling_by_loop(of_a, of_b, same, over, more, users: int) -> None:
+    labels, user, a, b = sample(300, users, 2, 0.5)
+    a = pretrained(of_a, a, 1)
+    b = b if of_b is None else pretrained(of_b, b, 2)
+    text = check_equals_loop(labels, user, a, b, same)
+    assert text == f"paired bootstrap over {over}, 60 replicates{more}"
+
+
+def as_if_one_user_each(labels, *scores, users: int = 8):
+    """The same rows for every user: whoever is drawn, the AUCs stay."""
+    return (
+        np.tile(labels, users),
+        np.repeat(np.arange(users), len(labels)),
+        *(np.tile(x, users) for x in scores),
     )
-    extreme = np.sum(np.abs(expected - observed) >= abs(observed))
-    assert result["difference"] == pytest.approx(observed, abs=1e-12)
-    assert result["ci95"] == pytest.approx(np.quantile(expected, [0.025, 0.975]), abs=1e-9)
-    assert result["p_value"] == (extreme + 1) / (len(expected) + 1)
-    assert result["test"] == "paired bootstrap over users and seeds, 60 replicates"
 
 
-def test_groups_of_runs_equal_resampling_by_loop() -> None:
-    labels, user, a, b = sample(200, 12, 5, 0.5)
-    groups = [0, 1, 0, 1, 1]
-    named = ["second", "first", "second", "first", "first"]  # sorted: first is 0
-    result = paired_bootstrap(labels, user, a, b, replicates=60, seed=5, run_groups=named)
-    expected = by_loop(labels, user, a, b, 60, 5, 1 - np.array(groups))
-    observed = np.mean(
-        [roc_auc_score(labels, x) - roc_auc_score(labels, y) for x, y in zip(a, b, strict=True)]
-    )
-    extreme = np.sum(np.abs(expected - observed) >= abs(observed))
-    assert result["difference"] == pytest.approx(observed, abs=1e-12)
-    assert result["ci95"] == pytest.approx(np.quantile(expected, [0.025, 0.975]), abs=1e-9)
-    assert result["p_value"] == (extreme + 1) / (len(expected) + 1)
-    assert result["test"] == "paired bootstrap over users and groups of seeds, 60 replicates"
+def of_means(values: np.ndarray) -> float:
+    """Variance of the mean of as many new values: unbiased."""
+    return values.var(ddof=1) / len(values) if len(values) > 1 else 0.0
 
 
-def test_groups_are_drawn_first_and_runs_within_them() -> None:
-    groups = np.array([0, 0, 1, 2, 2, 2])
-    counts = np.concatenate([seeds for _, seeds in draws(3, groups, 40_000, 1)])
-    drawn = np.stack([counts[:, groups == g].sum(1) / (groups == g).sum() for g in range(3)], 1)
-    np.testing.assert_array_equal(drawn, np.rint(drawn))  # whole groups
-    np.testing.assert_array_equal(drawn.sum(1), 3)
-    # Three draws of three groups: variance 3 (1/3) (2/3), mean 1.
-    np.testing.assert_allclose(drawn.mean(0), 1, atol=0.02)
-    np.testing.assert_allclose(drawn.var(0), 2 / 3, atol=0.03)
-    once = counts[drawn[:, 2] == 1][:, groups == 2]  # three draws of three runs
-    np.testing.assert_allclose(once.mean(0), 1, atol=0.03)
-    np.testing.assert_allclose(once.var(0), 2 / 3, atol=0.03)
+@pytest.mark.parametrize("shape", [(2, 2, False), (3, 2, False), (1, 4, False), (3, 3, True)])
+def test_replicates_vary_as_new_pretrainings_and_seeds_do(shape) -> None:
+    of_a, of_b, same = shape
+    labels, _, a, b = sample(120, 10, 3, 0.5)
+    a, b = pretrained(of_a, a, 1), pretrained(of_b, b, 2)
+    area_a, area_b = areas(labels, a), areas(labels, b)
+    labels, user, a, b = as_if_one_user_each(labels, a, b)
+    _, replicates = resample(labels, user, a, b, 20_000, 0, same)
+    expected = of_means(area_a.mean(0) - area_b.mean(0))
+    if same:
+        expected += of_means(area_a.mean(1) - area_b.mean(1))
+    else:
+        expected += of_means(area_a.mean(1)) + of_means(area_b.mean(1))
+    assert replicates.var() == pytest.approx(expected, rel=0.05)
+    assert replicates.mean() == pytest.approx(area_a.mean() - area_b.mean(), abs=1e-3)
 
 
-def test_one_run_a_group_is_no_grouping_and_shared_luck_widens_the_interval() -> None:
-    labels, user, a, b = sample(3_000, 60, 6, 0.2)
-    rng = np.random.default_rng(9)
-    luck = np.repeat(rng.normal(0, 0.3, 2), 3)  # of two pre-trainings, in three runs each
-    a = a + luck[:, None] * labels
+@pytest.mark.parametrize("shape", [(2, 2, False), (3, 2, False), (1, 3, False), (2, 2, True)])
+def test_replicates_vary_as_repeated_experiments_do(shape) -> None:
+    """Experiments with new users, pre-trainings and seeds; the one of a single one stays."""
+    of_a, of_b, same = shape
+    rng = np.random.default_rng(sum(shape))
+    differences, variances = [], []
+    for _ in range(250):
+        users = np.repeat(np.arange(40), 6)
+        taste = rng.normal(0, 0.7, 40)[users]
+        labels = (rng.random(240) < 1 / (1 + np.exp(0.5 - taste))).astype(int)
+        luck = [rng.normal(0, 0.3, [n, 1, 1]) * (n > 1) for n in (of_a, of_b)]
+        if same:  # of one encoder; what it does to each feature is alike, not equal
+            luck[1] = luck[0] + rng.normal(0, 0.15, [of_b, 1, 1])
+        seeds = rng.normal(0, 0.2, [2, 1, 3, 1])
+        shared = rng.normal(size=240)
+        a, b = (shared + (0.5 + luck[side] + seeds[side]) * (labels - 0.4) for side in (0, 1))
+        difference, replicates = resample(labels, users, a, b, 200, 0, same)
+        differences.append(difference)
+        variances.append(replicates.var())
+    assert np.mean(variances) == pytest.approx(np.var(differences), rel=0.25)
 
-    def width(run_groups) -> float:
-        low, high = paired_bootstrap(labels, user, a, b, 2_000, run_groups=run_groups)["ci95"]
-        return high - low
 
-    assert width([4, 5, 6, 7, 8, 9]) == width(None)
-    assert width([0, 0, 0, 1, 1, 1]) > 1.2 * width(None)
+def test_copies_of_a_pretraining_are_no_further_ones() -> None:
+    labels, user, a, b = sample(600, 30, 3, 0.2)
+    once = paired_bootstrap(labels, user, a[np.newaxis], b, 500)
+    for copies in (2, 3):
+        copied = paired_bootstrap(labels, user, np.stack([a] * copies), b, 500)
+        assert copied["ci95"] == pytest.approx(once["ci95"], abs=1e-6)
+        assert copied["difference"] == pytest.approx(once["difference"], abs=1e-6)
+
+
+def width(labels, user, a, b, **more) -> float:
+    low, high = paired_bootstrap(labels, user, a, b, 2_000, **more)["ci95"]
+    return high - low
+
+
+def test_luck_of_pretrainings_widens_the_interval() -> None:
+    labels, user, a, b = sample(3_000, 60, 3, 0.2)
+    a, b = np.stack([a, a]), np.stack([b, b])
+    luck = np.array([-0.3, 0.3])[:, None, None] * labels
+    plain = width(labels, user, a, b)
+    assert width(labels, user, a + luck, b) > 1.5 * plain
+    # Luck that both share goes away where they are drawn together, and there alone.
+    assert width(labels, user, a + luck, b + luck, same_pretrainings=True) < 1.1 * plain
+    assert width(labels, user, a + luck, b + luck) > 2 * plain
+
+
+def test_mispaired_seeds_and_pretrainings_widen_the_interval() -> None:
+    labels, user, a, b = sample(3_000, 60, 3, 0.2)
+    luck = np.array([-0.3, 0.0, 0.3])[:, None] * labels
+    paired = width(labels, user, a + luck, b + luck)
+    assert width(labels, user, (a + luck)[[1, 2, 0]], b + luck) > 1.5 * paired
+    a, b = np.stack([a] * 3) + luck[:, None], np.stack([b] * 3) + luck[:, None]
+    paired = width(labels, user, a, b, same_pretrainings=True)
+    assert width(labels, user, a[[1, 2, 0]], b, same_pretrainings=True) > 1.5 * paired
+
+
+def test_what_is_drawn_is_drawn_by_itself() -> None:
+    few = np.concatenate([counts for _, _, counts in draws([3, 2, 4], 40_000, 1)])
+    np.testing.assert_array_equal(few.sum(1), 4)
+    np.testing.assert_allclose(few.mean(0), 1, atol=0.02)
+    np.testing.assert_allclose(few.var(0), 3 / 4, atol=0.03)  # 4 draws, (1/4) (3/4) each
+    for one, other in zip(draws([3, 2, 4], 50, 1), draws([3, 2], 50, 1), strict=True):
+        for left, right in zip(one, other, strict=False):
+            np.testing.assert_array_equal(left, right)
 
 
 @pytest.mark.parametrize("levels", [3, 1e9])
 def test_both_ways_of_counting_agree(levels: float) -> None:
     labels, user, a, b = sample(2_000, 150, 2, 0.3, levels=levels)
-    runs = [
-        (sort_rows(labels, user, x), sort_rows(labels, user, y)) for x, y in zip(a, b, strict=True)
-    ]
-    counts = next(draws(150, np.arange(2), 30, 0))[0]
-    np.testing.assert_allclose(by_matrix(runs, 150)(counts), by_rows(runs)(counts), atol=1e-6)
+    runs = [sort_rows(labels, user, x) for x in (*a, *b)]
+    mixtures = np.array([[1, 0, -1, 0], [0.5, 0.5, -0.5, -0.5], [0, 0, 0, 1]])
+    counts = next(draws([150], 30, 0))[0]
+    found = by_rows(runs, mixtures)(counts)
+    assert found.shape == (3, 30)
+    np.testing.assert_allclose(by_matrix(runs, mixtures, 150)(counts), found, atol=1e-6)
 
 
 def test_draws_are_the_same_however_they_are_chunked() -> None:
-    groups = np.array([0, 1, 1, 0])
-    users, seeds = zip(*draws(3_000, groups, 1_500, 7), strict=True)
-    few = next(draws(3_000, groups, 20, 7))
+    users, seeds = zip(*draws([3_000, 4], 1_500, 7), strict=True)
+    few = next(draws([3_000, 4], 20, 7))
     assert len(users) > 1 and len(np.concatenate(users)) == 1_500
     np.testing.assert_array_equal(np.concatenate(users)[:20], few[0])
     np.testing.assert_array_equal(np.concatenate(seeds)[:20], few[1])
@@ -179,7 +287,12 @@ def test_bad_input_is_refused() -> None:
         paired_bootstrap([0, 1], [1, 2], [[0, 1]], [[0, 1], [1, 0]])
     with pytest.raises(ValueError, match=r"\[seeds, 2\]"):
         paired_bootstrap([0, 1], [1, 2], [0, 1], [0, 1])
-    with pytest.raises(ValueError, match=r"run_groups of shape \(1,\)"):
-        paired_bootstrap([0, 1], [1, 2], [[0, 1]], [[0, 1]], run_groups=[0, 1])
+    with pytest.raises(ValueError, match=r"or \[pre-trainings, seeds, 2\]"):
+        paired_bootstrap([0, 1], [1, 2], np.zeros((0, 1, 2)), [[0, 1]])
+    with pytest.raises(ValueError, match=r"scores_b of shape \(2,\)"):
+        paired_bootstrap([0, 1], [1, 2], [[0, 1]], [[[0, 1, 2]]])
+    with pytest.raises(ValueError, match="same pre-trainings for a and b, got 1 and 2"):
+        two = [[[0, 1]], [[0, 1]]]
+        paired_bootstrap([0, 1], [1, 2], [[[0, 1]]], two, same_pretrainings=True)
     with pytest.raises(ValueError, match="replicate"):
         paired_bootstrap([0, 1], [1, 2], [[0, 1]], [[0, 1]], replicates=0)

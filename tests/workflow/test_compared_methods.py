@@ -128,26 +128,27 @@ def test_roles(
         roles.update(compared)
         return {}
 
-    def read_vectors(folder: Path, _: Path, role: str, name: str, repeat: int) -> tuple:
-        assert folder.name == (f"{name}-seed{repeat}" if repeat else name)
-        return (name, repeat), role
+    def read_vectors(folder: Path, _: Path, role: str, name: str, seed: int) -> tuple:
+        assert folder.name == (f"{name}-seed1" if seed == 12 else name)
+        return (name, seed), role
 
     monkeypatch.setattr(evaluated, "run_experiment", run_experiment)
     monkeypatch.setattr(evaluated, "read_vectors", read_vectors)
     asked = recipe(simulated_shop, tmp_path, method)
-    asked = replace(asked, pretrain=replace(asked.pretrain, seeds={method: 2, "small_pool": 2}))
+    seeds = {method: 2, "small_pool": 2}
+    asked = replace(asked, pretrain=replace(asked.pretrain, seed=11, seeds=seeds))
     made = build_stages(asked, tmp_path)
     (tmp_path / "evaluation").mkdir()
     next(stage for stage in made if stage.name == "evaluate").make(tmp_path / "evaluation")
     assert json.loads((tmp_path / "evaluation/report.json").read_text())["settings"]
     assert roles == {
-        (method, 0): "courier",  # what the recipe is about
-        (method, 1): "courier",
-        ("simclr", 0): "baseline",
+        (method, 11): "courier",  # what the recipe is about
+        (method, 12): "courier",
+        ("simclr", 11): "baseline",
         ("random", 0): "baseline",
         ("imagenet", 0): "baseline",
-        ("no_contrast", 0): "ablation",
-        ("small_pool", 0): "ablation",
-        ("small_pool", 1): "ablation",
+        ("no_contrast", 11): "ablation",
+        ("small_pool", 11): "ablation",
+        ("small_pool", 12): "ablation",
         ("truth", 0): "oracle",
     }

@@ -7,13 +7,14 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tfrec_vis
+from tfrec_vis import ranking
 from tfrec_vis.errors import InputError
 from tfrec_vis.evaluation.rows import Rows
 from tfrec_vis.evaluation.settings import EvaluateSettings
@@ -28,16 +29,15 @@ Inputs = dict[str, np.ndarray]
 class Cell:
     """Scores of one embedding and feature in one ranker and protocol.
 
-    Runs are those of all seeds of the ranker for the first pre-training, then those for the next.
-
     Attributes:
         embedding, feature, ranker, protocol, role: what it is.
         train_on: the training rows used.
-        pretrain_seeds: how many pre-trainings there are.
-        test: float64 [runs, rows].
-        reached: mean AUC of the runs on the validation rows.
+        pretrain_seeds: the seed of each pre-training; (0,) where nothing was pre-trained.
+        test: float64 [pre-trainings, seeds, rows].
+        validation: AUC of the runs on the validation rows, float64 [pre-trainings, seeds].
         gates: of each feature, float [runs, categories]; empty without gates.
-        files: names of the runs' files.
+        files: names of the runs' files: all seeds of the ranker on the first pre-training, then
+            those on the next.
     """
 
     embedding: str
@@ -46,9 +46,9 @@ class Cell:
     protocol: str
     role: str
     train_on: str
-    pretrain_seeds: int
+    pretrain_seeds: tuple[int, ...]
     test: np.ndarray
-    reached: float
+    validation: np.ndarray
     gates: dict[str, np.ndarray]
     files: tuple[str, ...]
 
@@ -58,9 +58,18 @@ class Cell:
         return f"{self.embedding}/{self.feature}"
 
     @property
-    def seeds(self) -> int:
-        """Seeds of the ranker for each pre-training."""
-        return len(self.test) // self.pretrain_seeds
+    def reached(self) -> float:
+        """Mean AUC of the runs on the validation rows."""
+        return float(self.validation.mean())
+
+    @property
+    def runs(self) -> list[tuple[int, int, np.ndarray]]:
+        """Seed of the pre-training, seed of the ranker and test scores of each run."""
+        return [
+            (pretrain_seed, seed, scores)
+            for pretrain_seed, training in zip(self.pretrain_seeds, self.test, strict=True)
+            for seed, scores in enumerate(training)
+        ]
 
 
 @dataclass(frozen=True)
@@ -77,8 +86,8 @@ class CellRunner:
     """Runs cells; a training that is in ``folder`` already is not done again.
 
     The file of a training is named by what it is, by a hash of the data, and by one of all else
-    that it was made from: embedding and settings. So files of other settings may lie beside it;
-    those of other data, which pile up as days are added, are removed.
+    that it was made from: embedding, settings and the code of the rankers. So files of other
+    settings may lie beside it; those of other data, which pile up as days are added, are removed.
 
     Args:
         rows: the data.
@@ -97,8 +106,16 @@ class CellRunner:
         self._trainers: dict[object, Trainer] = {}
         self._cosines: tuple[Vectors, dict[str, np.ndarray]] | None = None
         self._done: dict[tuple[str, ...], Cell] = {}
+        self._rows_chosen: dict[tuple[str, str], str] = {}
 
-    def run(self, embeddings: Sequence[Vectors], feature: str, ranker: str, protocol: str) -> Cell:
+    def run(
+        self,
+        embeddings: Sequence[Vectors],
+        feature: str,
+        ranker: str,
+        protocol: str,
+        shuffled: bool = False,
+    ) -> Cell:
         """Trains an embedding in a feature over all seeds.
 
         Args:
@@ -106,31 +123,35 @@ class CellRunner:
             feature: a name of ``parse_features``.
             ranker: one of ``RANKERS``.
             protocol: "scratch", or "warm_start": trained without images, then continued.
+            shuffled: whether each seed of the ranker shuffles the embeddings over the items.
         """
         name, role = (embeddings[0].name, embeddings[0].role) if embeddings else ("none", "none")
+        if shuffled:
+            name, role = "shuffled", "control"
         key = (name, feature, ranker, protocol, role)
         if key in self._done:
             return self._done[key]
         each: Sequence[Vectors | None] = embeddings or [None]
-        kinds = [_Kind(embedding, feature, ranker, protocol) for embedding in each]
-        train_on = self._train_on(kinds[0])
-        paths = [
-            self._trained(kind, train_on, seed)
-            for kind in kinds
-            for seed in range(self.settings.seeds)
-        ]
+        train_on = self._train_on(ranker, protocol)
+        paths = []
+        for embedding in each:
+            for seed in range(self.settings.seeds):
+                held = embedding.shuffled(seed) if embedding and shuffled else embedding
+                kind = _Kind(held, feature, ranker, protocol)
+                paths.append(self._trained(kind, train_on, seed))
         runs = []
         for path in paths:
             with np.load(path, allow_pickle=False) as stored:
                 names = [n for n in stored.files if not n.startswith("weight/")]
                 runs.append({name: stored[name] for name in names})
         clicked = self.rows.split["validation"].clicked
+        shape = len(each), self.settings.seeds
         cell = Cell(
             *key,
             train_on=train_on,
-            pretrain_seeds=len(kinds),
-            test=np.stack([run["test"] for run in runs]),
-            reached=float(np.mean([auc(clicked, run["validation"]) for run in runs])),
+            pretrain_seeds=tuple(e.pretrain_seed if e else 0 for e in each),
+            test=np.stack([run["test"] for run in runs]).reshape(*shape, -1),
+            validation=np.reshape([auc(clicked, run["validation"]) for run in runs], shape),
             gates={
                 name.removeprefix("gate/"): np.stack([run[name] for run in runs])
                 for name in runs[0]
@@ -146,7 +167,14 @@ class CellRunner:
         self._done[key] = cell
         return cell
 
-    def _train_on(self, kind: _Kind) -> str:
+    def _train_on(self, ranker: str, protocol: str) -> str:
+        """The training rows of all cells of a ranker and protocol, so that all have the same."""
+        key = (ranker, protocol)
+        if key not in self._rows_chosen:
+            self._rows_chosen[key] = self._choose_rows(_Kind(None, "none", ranker, protocol))
+        return self._rows_chosen[key]
+
+    def _choose_rows(self, image_free: _Kind) -> str:
         later = self.rows.split["train"].clicked[self._after_pretraining]
         enough = len(np.unique(later)) == 2
         if self.settings.train_on == "after_pretrain" and not enough:
@@ -158,9 +186,13 @@ class CellRunner:
             return self.settings.train_on
         clicked = self.rows.split["validation"].clicked
 
-        def reached(rows: str) -> float:
-            with np.load(self._trained(kind, rows, 0), allow_pickle=False) as stored:
+        def area(path: Path) -> float:
+            with np.load(path, allow_pickle=False) as stored:
                 return auc(clicked, stored["validation"])
+
+        def reached(rows: str) -> float:
+            seeds = range(self.settings.seeds)
+            return float(np.mean([area(self._trained(image_free, rows, s)) for s in seeds]))
 
         return max(["all", "after_pretrain"] if enough else ["all"], key=reached)
 
@@ -181,7 +213,7 @@ class CellRunner:
     def _start(self, ranker: str, seed: int) -> Path:
         """The image-free training that a warm start goes on from."""
         kind = _Kind(None, "none", ranker, "scratch")
-        return self._trained(kind, self._train_on(kind), seed)
+        return self._trained(kind, self._train_on(ranker, "scratch"), seed)
 
     def _file_name(self, kind: _Kind, train_on: str, seed: int, start: Path | None) -> str:
         settings, embedding = self.settings, kind.embedding
@@ -193,6 +225,7 @@ class CellRunner:
             [settings.epochs, settings.batch_size, settings.learning_rate],
             gated,
             start.name if start else None,
+            _code_digest(),
         ]
         names = [embedding.name, f"pretrain{embedding.pretrain_seed}"] if embedding else ["none"]
         names += [kind.feature, "gates"] if gated else [kind.feature]
@@ -261,6 +294,14 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as stored:
         names = [name for name in stored.files if name.startswith("weight/")]
         return {name.removeprefix("weight/"): stored[name] for name in names}
+
+
+@cache
+def _code_digest() -> str:
+    """Identity of the rankers' source files: other code, other trainings."""
+    folder = Path(ranking.__file__).parent
+    sources = sorted(folder.rglob("*.py"))
+    return _digest([[str(p.relative_to(folder)), p.read_text(encoding="utf-8")] for p in sources])
 
 
 def _digest(parts: Any) -> str:

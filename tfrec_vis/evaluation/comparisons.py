@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,33 +39,53 @@ def compared_pairs(cells: Sequence[Cell], best: Mapping[str, str]) -> list[tuple
 
 
 def compare_all(
-    pairs: Sequence[tuple[Cell, Cell]], test: Impressions, replicates: int
+    pairs: Sequence[tuple[Cell, Cell]],
+    confirmatory: Sequence[tuple[Cell, Cell]],
+    test: Impressions,
+    replicates: int,
 ) -> list[dict[str, Any]]:
-    """Compares pairs of cells; ``p_holm`` allows for all of them together."""
-    comparisons = [compare(a, b, test, replicates) for a, b in pairs]
-    adjusted = holm([c["p_value"] for c in comparisons])
-    return [{**c, "p_holm": p} for c, p in zip(comparisons, adjusted, strict=True)]
+    """Compares pairs of cells, each with its ``family`` and ``p_holm``.
+
+    ``p_holm`` allows for all comparisons of the family. Those of the oracle are in none: what the
+    truth could add is no claim about pictures.
+
+    Args:
+        pairs: all that is compared.
+        confirmatory: those of the pairs that the experiment is for; the others are exploratory.
+        test: the test rows.
+        replicates: of the bootstrap.
+    """
+    chosen = {(id(a), id(b)) for a, b in confirmatory}
+    comparisons = []
+    for a, b in pairs:
+        family = "confirmatory" if (id(a), id(b)) in chosen else "exploratory"
+        oracle = "oracle" in (a.role, b.role)
+        comparisons.append(
+            {**compare(a, b, test, replicates), "family": None if oracle else family}
+        )
+    for family in ("confirmatory", "exploratory"):
+        mine = [c for c in comparisons if c["family"] == family]
+        for comparison, p in zip(mine, holm([c["p_value"] for c in mine]), strict=True):
+            comparison["p_holm"] = p
+    return comparisons
 
 
 def compare(a: Cell, b: Cell, test: Impressions, replicates: int) -> dict[str, Any]:
-    """The difference of two cells in AUC on the test rows.
+    """The difference of two cells in AUC on the test rows, in no ``family``.
 
-    The bootstrap over users and runs decides. A run is paired with that of the same seed of the
-    ranker and of the same pre-training; where the other cell has fewer pre-trainings, they are
-    repeated. Runs of one pre-training are drawn together. DeLong's test, of the scores' mean
-    over the runs, is there for reference.
+    The bootstrap over users, pre-trainings and seeds decides. Pre-trainings are drawn together
+    where both cells have the same: two features of one embedding, or an embedding and the same
+    shuffled. DeLong's test is there for reference.
     """
-    trainings = math.lcm(a.pretrain_seeds, b.pretrain_seeds)
     result = paired_bootstrap(
         test.clicked,
         test.user_id.astype(str),
-        _repeated(a, trainings),
-        _repeated(b, trainings),
+        _scores(a),
+        _scores(b),
         replicates=replicates,
         seed=_BOOTSTRAP_SEED,
-        run_groups=np.repeat(np.arange(trainings), a.seeds) if trainings > 1 else None,
+        same_pretrainings=_encoder(a) == _encoder(b),
     )
-    reference = delong(test.clicked, a.test.mean(axis=0), b.test.mean(axis=0))
     return {
         "a": a.name,
         "b": b.name,
@@ -74,11 +93,29 @@ def compare(a: Cell, b: Cell, test: Impressions, replicates: int) -> dict[str, A
         "protocol": a.protocol,
         "metric": "auc",
         **result,
-        "p_holm": result["p_value"],
-        "delong": {name: reference[name] for name in ("p_value", "ci95")},
+        "p_holm": None,
+        "family": None,
+        "delong": _delong(a, b, test),
     }
 
 
-def _repeated(cell: Cell, trainings: int) -> np.ndarray:
-    """The runs of a cell as if there were as many pre-trainings: [trainings * seeds, rows]."""
-    return np.tile(cell.test, (trainings // cell.pretrain_seeds, 1))
+def _scores(cell: Cell) -> np.ndarray:
+    """As the bootstrap takes them: without the axis of pre-trainings where none is part of it."""
+    return cell.test[0] if cell.role in ("none", "oracle") else cell.test
+
+
+def _encoder(cell: Cell) -> str:
+    """Whose pre-trainings a cell has: the control those of the recipe's method."""
+    return "courier" if cell.role in ("courier", "control") else f"{cell.role} {cell.embedding}"
+
+
+def _delong(a: Cell, b: Cell, test: Impressions) -> dict[str, Any]:
+    """DeLong's test of one run against one.
+
+    Of the runs on the first pre-trainings, that of the seed whose difference is the median of all
+    seeds', of an even number the lower of the two.
+    """
+    runs = [delong(test.clicked, *scores) for scores in zip(a.test[0], b.test[0], strict=True)]
+    runs.sort(key=lambda run: run["difference"])
+    median = runs[(len(runs) - 1) // 2]
+    return {name: median[name] for name in ("difference", "ci95", "p_value")}

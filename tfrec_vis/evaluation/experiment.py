@@ -106,7 +106,8 @@ def run_experiment(
                 "run": primary.files[0],
             },
             "rows": [row for cell in trained.cells for row in _report_rows(cell, test, parts)],
-            "comparisons": compare_all(pairs, test, settings.replicates),
+            "comparisons": compare_all(pairs, trained.confirmatory, test, settings.replicates),
+            "best_other": [_labels(cell) for cell in trained.best_other.values()],
             "controls": _controls(trained, rows, settings),
             "gates": [gate for cell in trained.cells for gate in _gates(cell, rows)],
             "reliability": [_reliability(c, test) for c in (trained.base(primary), primary)],
@@ -133,9 +134,10 @@ def _report_rows(
         {
             **_labels(cell),
             "role": cell.role,
-            "seed": run % cell.seeds,
-            "pretrain_seed": run // cell.seeds,
+            "seed": seed,
+            "pretrain_seed": pretrain_seed,
             "train_on": cell.train_on,
+            "validation_auc": validation,
             "auc": auc(clicked, scores),
             "gauc": gauc(clicked, scores, test.user_id),
             "gauc_left_out": left_out,
@@ -147,20 +149,24 @@ def _report_rows(
                 for name, inside in parts.items()
             },
         }
-        for run, scores in enumerate(cell.test)
+        for (pretrain_seed, seed, scores), validation in zip(
+            cell.runs, cell.validation.ravel(), strict=True
+        )
     ]
 
 
 def _controls(trained: Trained, rows: Rows, settings: EvaluateSettings) -> dict[str, Any]:
     """Shuffled images under the primary setting, under the other protocols, and popularity."""
     test, main = rows.split["test"], settings.protocols[0]
-    shuffled = {
-        "shuffled_images" if protocol == main else f"shuffled_images_{protocol}": compare(
-            control, trained.base(control), test, settings.replicates
-        )
-        for protocol, control in trained.controls.items()
-    }
-    return {**shuffled, "popularity_only": popularity_only(rows, settings)}
+    controls: dict[str, Any] = {}
+    for protocol, shuffled in trained.controls.items():
+        more = "" if protocol == main else f"_{protocol}"
+        for name, a, b in (
+            ("shuffled_images", shuffled, trained.base(shuffled)),
+            ("shuffled_against_primary", trained.primary_in(protocol), shuffled),
+        ):
+            controls[name + more] = compare(a, b, test, settings.replicates)
+    return {**controls, "popularity_only": popularity_only(rows, settings)}
 
 
 def _gates(cell: Cell, rows: Rows) -> list[dict[str, Any]]:
@@ -179,13 +185,15 @@ def _gates(cell: Cell, rows: Rows) -> list[dict[str, Any]]:
 
 
 def _reliability(cell: Cell, test: Impressions) -> dict[str, Any]:
-    """Predicted probability and click rate by bin, over the rows of all runs together."""
-    bins = reliability(np.tile(test.clicked, len(cell.test)), cell.test.ravel(), bins=_BINS)
+    """Predicted probability and click rate by bin: each run's own bins, as for ECE, averaged."""
+    runs = [reliability(test.clicked, scores, bins=_BINS) for *_, scores in cell.runs]
+    counts = runs[0][0]
+    predicted, clicked = (np.mean([run[i] for run in runs], axis=0) for i in (1, 2))
     return {
         **_labels(cell),
         "bins": [
-            {"count": count, "predicted": predicted, "clicked": clicked}
-            for count, predicted, clicked in zip(*bins, strict=True)
+            {"count": count, "predicted": p, "clicked": c}
+            for count, p, c in zip(counts, predicted, clicked, strict=True)
         ],
     }
 
@@ -233,9 +241,8 @@ def _write_predictions(path: Path, test: Impressions, cells: Sequence[Cell]) -> 
         "clicked": test.clicked,
     }
     for cell in cells:
-        for run, scores in enumerate(cell.test):
-            training, seed = divmod(run, cell.seeds)
-            columns[f"{cell.name}/{cell.ranker}/{cell.protocol}/{training}/{seed}"] = scores
+        for pretrain_seed, seed, scores in cell.runs:
+            columns[f"{cell.name}/{cell.ranker}/{cell.protocol}/{pretrain_seed}/{seed}"] = scores
     partial = path.with_suffix(".partial")
     pd.DataFrame(columns).to_parquet(partial, index=False)
     os.replace(partial, path)

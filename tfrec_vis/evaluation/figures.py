@@ -61,16 +61,27 @@ def p_text(p_value: float | None) -> str:
 
 
 def change_text(
-    difference: float | None, ci95: tuple[float, float] | None, p_value: float | None
+    difference: float | None,
+    ci95: tuple[float, float] | None,
+    p_value: float | None,
+    p_holm: float | None = None,
+    over: str = "",
 ) -> str:
-    """Write a tested difference of AUC: "+3.1 points (95 % interval +2.4 to +3.8, p < 0.001)"."""
+    """Write a tested difference of AUC: "+3.1 points (95 % interval +2.4 to +3.8, p < 0.001)".
+
+    Args:
+        difference, ci95, p_value: as in a comparison.
+        p_holm: Holm's, written behind p if given.
+        over: what it is compared with, written behind the points.
+    """
     difference = number(difference)
     if difference is None or ci95 is None or number(p_value) is None:
         return "undefined"
     digits = 1 if abs(difference) >= 0.01 else 2
+    adjusted = "" if number(p_holm) is None else f", Holm's {p_text(p_holm)}"
     return (
-        f"{points(difference, digits)} points (95 % interval {interval_text(ci95, digits)}, "
-        f"{p_text(p_value)})"
+        f"{points(difference, digits)} points{over and f' over {over}'} "
+        f"(95 % interval {interval_text(ci95, digits)}, {p_text(p_value)}{adjusted})"
     )
 
 

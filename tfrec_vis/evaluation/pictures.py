@@ -33,6 +33,7 @@ from tfrec_vis.evaluation.thumbnails import make_sprite, thumbnail
 from tfrec_vis.evaluation.worst_rows import mean_scores, worst_rows
 from tfrec_vis.layers import gather_positions
 from tfrec_vis.pretraining import Courier
+from tfrec_vis.pretraining.model import PretrainingModel
 
 _QUERIES, _NEAREST, _EXAMPLES = 10, 5, 3
 _CLICKS = 10
@@ -44,7 +45,7 @@ _SPARE = 1.8
 def choose_pictures(
     prepared: str | Path,
     vectors: np.ndarray,
-    model: Courier,
+    model: PretrainingModel,
     image_size: int | None,
     embedding: str = "courier",
     clusters: np.ndarray | None = None,
@@ -61,7 +62,7 @@ def choose_pictures(
     Args:
         prepared: folder that ``prepare`` wrote.
         vectors: float32 [items + 1, d], L2-normalised.
-        model: the pre-trained model, for its attention.
+        model: the pre-trained model, for its attention; one that is not ``Courier`` has none.
         image_size: side of the pictures that it encodes; None: as prepared.
         embedding: the vectors' name.
         clusters: int [items + 1], -1 for none; None: no clusters are shown.
@@ -77,7 +78,7 @@ def choose_pictures(
     queries = random.permutation(np.unique(test.item_index[clicked]))[:_QUERIES]
     near = [(query, *_nearest(vectors, query)) for query in queries]
     full = np.flatnonzero(clicked & (test.history[:, -1] > 0))
-    attended = random.permutation(full)[:_EXAMPLES]
+    attended = random.permutation(full)[: _EXAMPLES if isinstance(model, Courier) else 0]
     mapped = sample_items(vectors, clusters)
     chosen = [] if clusters is None else choose_clusters(clusters, catalogue.category)
     scores = mean_scores(predictions, primary) if predictions and primary else None
@@ -102,6 +103,7 @@ def choose_pictures(
         attention=tuple(
             _attention(model, catalogue, test.history[row], int(test.item_index[row]), size)
             for row in attended
+            if isinstance(model, Courier)
         ),
         embedding=embedding,
         clusters=tuple(_cluster(catalogue, cluster) for cluster in chosen),

@@ -22,12 +22,31 @@ class Trained:
         best: each embedding's best feature, by the main ranker and protocol on validation rows.
         primary: the recipe's method in its best feature.
         controls: the same with the embeddings of other items, by protocol; the main one first.
+        best_other: the baseline and feature that reach most on validation rows under the main
+            ranker, by protocol; without one where nothing else is compared.
     """
 
     cells: list[Cell]
     best: dict[str, str]
     primary: Cell
     controls: dict[str, Cell]
+    best_other: dict[str, Cell]
+
+    @property
+    def confirmatory(self) -> list[tuple[Cell, Cell]]:
+        """What the experiment is for: by protocol, primary against no image and best_other."""
+        pairs = []
+        for protocol in self.controls:
+            cell = self.primary_in(protocol)
+            pairs.append((cell, self.base(cell)))
+            if protocol in self.best_other:
+                pairs.append((cell, self.best_other[protocol]))
+        return pairs
+
+    def primary_in(self, protocol: str) -> Cell:
+        """The primary embedding, feature and ranker under a protocol."""
+        wanted = (self.primary.name, self.primary.ranker, protocol)
+        return next(c for c in self.cells if (c.name, c.ranker, c.protocol) == wanted)
 
     def base(self, cell: Cell) -> Cell:
         """The model without image that a cell is compared with."""
@@ -67,9 +86,16 @@ def train_cells(runner: CellRunner, embeddings: Embeddings, settings: EvaluateSe
                 if name == method and ranker == main_ranker:
                     wanted = set(features)
                 cells += [runner.run(group, f, ranker, protocol) for f in features if f in wanted]
-    shuffled = [vectors.shuffled() for vectors in embeddings[method]]
     controls = {
-        protocol: runner.run(shuffled, primary.feature, main_ranker, protocol)
+        protocol: runner.run(
+            embeddings[method], primary.feature, main_ranker, protocol, shuffled=True
+        )
         for protocol in settings.protocols
     }
-    return Trained(cells, best, primary, controls)
+    best_other: dict[str, Cell] = {}
+    for cell in cells:
+        if (cell.role, cell.ranker) == ("baseline", main_ranker):
+            before = best_other.get(cell.protocol)
+            if before is None or cell.reached > before.reached:
+                best_other[cell.protocol] = cell
+    return Trained(cells, best, primary, controls, best_other)

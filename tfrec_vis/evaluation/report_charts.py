@@ -29,7 +29,7 @@ def gain_charts(
             bars.setdefault(row.protocol, []).append((row.name, kind, row.difference, row.ci95))
     for control in controls:
         if (difference := figures.number(control["difference"])) is not None:
-            bar = ("shuffled photos", "control", difference, figures.interval(control))
+            bar = ("shuffled photos", "control", difference, control["ci95"])
             bars.setdefault(control["protocol"], []).append(bar)
     values = [0.0]
     for _, _, difference, ci95 in (bar for group in bars.values() for bar in group):

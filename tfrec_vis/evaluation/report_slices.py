@@ -43,7 +43,7 @@ def slice_groups(
         Groups of title, heading, folded, left_out and rows: name, count, AUC without and with,
         gain, gains of `others`, and where the gain's bar lies in 0 to 100.
     """
-    if chosen is None or base is None or chosen.embedding == "none":
+    if chosen is None or base is None:
         return []
     of_chosen, of_base = runs_of(report, chosen), runs_of(report, base)
     pairs = [

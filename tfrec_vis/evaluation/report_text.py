@@ -11,14 +11,15 @@ from rich.table import Table
 
 from tfrec_vis.evaluation.figures import (
     decimal,
-    interval,
     interval_text,
     p_cell,
+    p_text,
     points,
     protocol_text,
 )
+from tfrec_vis.evaluation.report_controls import popularity, shuffled
 from tfrec_vis.evaluation.results_table import BASE, TableRow, table
-from tfrec_vis.evaluation.summary import sentences, shuffled, verdict, warning
+from tfrec_vis.evaluation.summary import sentences, verdict, warning
 
 
 def as_markdown(report: Mapping[str, Any]) -> str:
@@ -115,14 +116,22 @@ def _footers(report: Mapping[str, Any]) -> list[str]:
         protocol = f", {protocol_text(control['protocol'])}" if len(controls) > 1 else ""
         lines.append(
             f"Shuffled photos (control, {control['a']}{protocol}): "
-            f"{points(control['difference'], 2)} points ({interval_text(interval(control))})."
+            f"{points(control['difference'], 2)} points ({interval_text(control['ci95'])}). "
+            f"{control['judgement']}"
         )
-    popularity = (report.get("controls") or {}).get("popularity_only")
-    if popularity:
-        lines.append(
-            f"Popularity alone, without ids or photos (control): AUC {decimal(popularity['auc'])}; "
-            f"on new items {decimal(popularity.get('auc_item_new'))}."
+        if real := control["real"]:
+            lines.append(
+                f"Real against shuffled photos{protocol}: {points(real['difference'], 2)} points "
+                f"({interval_text(real['ci95'])}, {p_text(real['p_value'])})."
+            )
+    if alone := popularity(report):
+        line = (
+            f"Popularity alone, without ids or photos (control): AUC {decimal(alone['auc'])}; "
+            f"on new items {decimal(alone['auc_item_new'])}."
         )
+        if alone["auc_frozen"] is not None:
+            line += f" With its statistics frozen at the cuts: {decimal(alone['auc_frozen'])}."
+        lines.append(line)
     if best := report.get("best_possible"):
         lines.append(
             f"Best possible AUC (true click probabilities): {decimal(best.get('auc'))}; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfrec_vis.evaluation import figures, summary
+from tfrec_vis.evaluation import figures, report_controls, summary
 from tfrec_vis.evaluation.report_charts import gain_charts, reliability_plots
 from tfrec_vis.evaluation.report_slices import slice_groups
 from tfrec_vis.evaluation.results_table import (
@@ -32,8 +32,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
     chosen = primary_row(rows)
     base = base_of(rows, chosen) if chosen else None
     others = other_protocols(rows, chosen) if chosen else []
-    controls = report.get("controls") or {}
-    popularity = controls.get("popularity_only")
+    shuffled = report_controls.shuffled(report)
     comparisons = list(_comparisons(report))
     cost = report.get("cost") or {}
     return {
@@ -42,23 +41,26 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": summary.verdict(report),
         "sentences": summary.sentences(report),
         "rows": rows,
-        "several": len({row.setting for row in rows}) > 1,
+        # What is alike in all rows is left out of their tables.
+        "settings_shown": [
+            name for name in ("protocol", "ranker") if len({getattr(r, name) for r in rows}) > 1
+        ],
         "chosen": chosen,
         "base": base,
-        "protocols": [chosen, *others],
-        "best_other": _best_other(report, rows, chosen),
+        "protocols": [
+            {"row": row, "base": base_of(rows, row), "other": _best_other(report, rows, row)}
+            for row in ([chosen] if chosen else []) + others
+        ],
         "bases": {row.setting: row for row in rows if row.name == BASE},
         "left_out": report["rows"][0].get("gauc_left_out") if report["rows"] else None,
         "pretrainings": list(_pretrainings(report, rows)),
         "comparisons": comparisons,
         "delong": any(comparison["delong_interval"] for comparison in comparisons),
-        "controls": [
-            {**control, "ci95": figures.interval(control)} for control in summary.shuffled(report)
-        ],
-        "popularity": {"auc": None, "auc_item_new": None, "features": [], **popularity}
-        if popularity
-        else None,
-        "gains": gain_charts(rows, chosen, summary.shuffled(report)),
+        "families": any(comparison.get("family") for comparison in comparisons),
+        "tests": any(comparison.get("test") for comparison in comparisons),
+        "controls": shuffled,
+        "popularity": report_controls.popularity(report),
+        "gains": gain_charts(rows, chosen, shuffled),
         "item_counts": {name: _count(report, name) for name in ("item_new", "item_known")},
         "slices": slice_groups(report, chosen, base, others, rows),
         "slice_protocols": [figures.protocol_text(row.protocol) for row in others],
@@ -86,9 +88,9 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _best_other(
-    report: Mapping[str, Any], rows: list[TableRow], chosen: TableRow | None
+    report: Mapping[str, Any], rows: list[TableRow], row: TableRow
 ) -> dict[str, Any] | None:
-    other, found = best_other(report, rows, chosen) if chosen else (None, None)
+    other, found = best_other(report, rows, row)
     if other is None or found is None:
         return None
     difference, ci95 = found["difference"], figures.interval(found)

@@ -8,9 +8,13 @@ from statistics import stdev
 from typing import Any
 
 from tfrec_vis.evaluation.figures import interval, mean, number
+from tfrec_vis.pretraining import ABLATIONS
 
 BASE = "none/none"
 """The run without images, as comparisons name it."""
+
+CLICK_TRAINED = ("courier", "supervised", *ABLATIONS)
+"""Pre-trainings that learn from clicks; the others see pictures, or their titles, alone."""
 
 _ROLES = ("none", "baseline", "ablation", "courier", "oracle")
 _KEYS = ("embedding", "feature", "ranker", "protocol")
@@ -25,6 +29,7 @@ class TableRow:
         seeds: how many runs there are.
         pretrain_seeds: how many pre-trainings they are of.
         auc, gauc, ndcg, log_loss, ece: means over the runs.
+        validation_auc: mean AUC on the validation rows.
         auc_sd: sample standard deviation of AUC over the runs; None for one run.
         auc_new, auc_known: mean AUC on items not clicked, or clicked, in the training data.
         difference: AUC minus that without images, absolute; with its 95 % interval `ci95`,
@@ -41,6 +46,7 @@ class TableRow:
     pretrain_seeds: int
     auc: float | None
     auc_sd: float | None
+    validation_auc: float | None
     gauc: float | None
     ndcg: float | None
     log_loss: float | None
@@ -112,6 +118,7 @@ def _table_row(
         pretrain_seeds=len({run.get("pretrain_seed", 0) for run in runs}),
         auc=mean(areas),
         auc_sd=stdev(areas) if len(areas) > 1 else None,
+        validation_auc=mean(run.get("validation_auc") for run in runs),
         gauc=mean(run.get("gauc") for run in runs),
         ndcg=mean(run.get("ndcg@10") for run in runs),
         log_loss=mean(run.get("log_loss") for run in runs),
@@ -150,21 +157,24 @@ def base_of(rows: Iterable[TableRow], row: TableRow) -> TableRow | None:
 def best_other(
     report: Mapping[str, Any], rows: Iterable[TableRow], row: TableRow
 ) -> tuple[TableRow | None, Mapping[str, Any] | None]:
-    """Return what a row of COURIER's has to be better than, and the comparison with it.
+    """Return what the recipe's method has to be better than, and the comparison with it.
 
-    Of the baselines of its ranker and protocol that it was compared with, that is of those in
-    their own best feature on validation rows and those in its feature, the one with the highest
-    AUC on test rows, which is the hardest to beat. Of all of them where none was compared.
+    It is the baseline of the row's ranker and protocol that did best on validation rows:
+    `report["best_other"]` names it, `validation_auc` decides where it does not. Test rows choose
+    nothing: without either there is none.
     """
     if row.role != "courier":
         return None, None
     others = [r for r in rows if r.role == "baseline" and r.setting == row.setting]
-    pairs = [(r, find_comparison(report, row.name, *row.setting, against=r.name)) for r in others]
-    compared = [pair for pair in pairs if pair[1] is not None] or pairs
-    known = [(r.auc, r, comparison) for r, comparison in compared if r.auc is not None]
-    if not known:
+    named = [tuple(one[key] for key in _KEYS) for one in report.get("best_other") or []]
+    chosen = [r for r in others if (r.embedding, r.feature, *r.setting) in named]
+    if not chosen:
+        known = [(r.validation_auc, r) for r in others if r.validation_auc is not None]
+        chosen = [max(known, key=lambda one: one[0])[1]] if known else []
+    if not chosen:
         return None, None
-    return max(known, key=lambda one: one[0])[1:]
+    against = chosen[0].name
+    return chosen[0], find_comparison(report, row.name, *row.setting, against=against)
 
 
 def other_protocols(rows: Iterable[TableRow], row: TableRow) -> list[TableRow]:

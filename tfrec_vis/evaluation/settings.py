@@ -27,7 +27,7 @@ class EvaluateSettings:
         images_off: categories whose items get no visual features as the target (zeros).
         slices: declared item and context features whose values are slices of the test rows.
         train_on: training rows: "all", only those "after_pretrain", or "auto", the better of
-            the two on validation for each embedding and feature.
+            the two on validation without images, for each ranker and protocol.
         history: clicks of the history that the ranker reads.
         min_count: ids seen fewer times in training share one embedding.
         epochs: passes over the training rows, at most.

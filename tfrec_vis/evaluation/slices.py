@@ -12,6 +12,7 @@ from tfrec_vis.evaluation.rows import Rows
 
 LARGEST = 10
 """Values of a column that get a slice: those with the most test rows."""
+_BUILT_IN = ("item", "item_new", "item_known", "popularity", "activity", "category")
 _BINS = ((0, 0), (1, 4), (5, 19), (20, 99), (100, None))
 
 
@@ -32,7 +33,7 @@ def slices(rows: Rows, columns: Sequence[str] = ()) -> dict[str, np.ndarray]:
         bool [test rows] by name.
 
     Raises:
-        InputError: an unknown column.
+        InputError: an unknown column, or one named as the slices above.
     """
     test, train = rows.split["test"], rows.split["train"]
     clicked = train.clicked == 1
@@ -55,8 +56,16 @@ def slices(rows: Rows, columns: Sequence[str] = ()) -> dict[str, np.ndarray]:
 
 
 def check_columns(columns: Sequence[str], known: Sequence[str]) -> None:
-    """Raises InputError where ``evaluate.slices`` names a column that the data do not have."""
+    """Raises InputError where ``evaluate.slices`` names a column that cannot be a slice.
+
+    Those that the data do not have, and those named as slices that are there anyway are refused.
+    """
     for name in columns:
+        if name.split("=")[0] in _BUILT_IN:
+            raise InputError(
+                f"evaluate.slices: {name!r} is taken: {', '.join(_BUILT_IN)} name slices that "
+                "every report has; give the data's feature another name"
+            )
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"

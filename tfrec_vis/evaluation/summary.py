@@ -6,14 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tfrec_vis.evaluation.figures import (
-    change_text,
-    decimal,
-    interval,
-    points,
-    protocol_text,
-)
+from tfrec_vis.evaluation.figures import change_text, decimal, interval
+from tfrec_vis.evaluation.report_controls import warnings
 from tfrec_vis.evaluation.results_table import (
+    CLICK_TRAINED,
     TableRow,
     base_of,
     best_other,
@@ -23,6 +19,7 @@ from tfrec_vis.evaluation.results_table import (
 )
 
 _SHARES = {0.5: "half", 1 / 3: "third", 0.25: "quarter", 0.2: "fifth", 0.1: "tenth"}
+_UNDER = {"scratch": "from scratch", "warm_start": "under warm start"}
 
 
 def verdict(report: Mapping[str, Any]) -> str:
@@ -34,7 +31,7 @@ def verdict(report: Mapping[str, Any]) -> str:
 
     Returns:
         A sentence: a gain or a loss where the 95 % interval leaves out 0 and p < 0.05, "no
-        measurable difference" otherwise.
+        measurable difference" otherwise. It names the protocol where there are several.
     """
     rows = table(report)
     chosen = primary_row(rows)
@@ -42,88 +39,101 @@ def verdict(report: Mapping[str, Any]) -> str:
     where = f"on {_test_rows(report)}"
     if chosen is None or base is None or chosen.auc is None or base.auc is None:
         return f"The effect of product photos on AUC is undefined {where}: too few rows or runs."
-    if chosen.embedding == "none":
-        return (
-            f"Validation chose the model without product photos: AUC {chosen.auc:.3f} {where}; "
-            "no image feature did better there."
-        )
-    trained = " pre-trained on clicks" if chosen.role == "courier" else ""
-    photos = f"Product photos{trained} ({chosen.embedding}, {chosen.feature})"
-    if chosen.difference is None or chosen.ci95 is None or chosen.p_value is None:
-        return f"{photos}: AUC {base.auc:.3f} without, {chosen.auc:.3f} with, untested, {where}."
-    digits = 3 if abs(chosen.difference) >= 0.01 else 4
-    before, after = decimal(base.auc, digits), decimal(chosen.auc, digits)
-    low, high = chosen.ci95
-    change = f"{change_text(chosen.difference, chosen.ci95, chosen.p_value)} {where}."
-    if chosen.p_value < 0.05 and (low > 0 or high < 0):
-        verb = "raise" if low > 0 else "lower"
-        return f"{photos} {verb} AUC from {before} to {after}, {change}"
-    return f"{photos} make no measurable difference: AUC {before} without, {after} with, {change}"
-
-
-def shuffled(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the comparisons of shuffled images with no image, one for each protocol."""
-    controls = report.get("controls") or {}
-    return [c for name, c in controls.items() if name.startswith("shuffled_images") and c]
+    photos = "Product photos"
+    if len({row.protocol for row in rows}) > 1:
+        photos = f"{_opening(chosen.protocol)}, product photos"
+    if chosen.embedding in CLICK_TRAINED:
+        photos += " pre-trained on clicks"
+    return f"{_effect(f'{photos} ({chosen.embedding}, {chosen.feature})', base, chosen)} {where}."
 
 
 def warning(report: Mapping[str, Any]) -> str | None:
-    """Return the line that a report must begin with, if shuffled images show a gain."""
-    gains = [(c, ci95) for c in shuffled(report) if (ci95 := interval(c)) and ci95[0] > 0]
-    if not gains:
-        return None
-    control, ci95 = gains[0]
-    return (
-        f"Warning: shuffled photos raise AUC too, by {points(control['difference'], 2)} points "
-        f"(95 % interval {points(ci95[0], 2)} to {points(ci95[1], 2)}). They say nothing about "
-        "the product, so the gains below are not due to the photos alone: do not rely on them."
-    )
+    """Return what a report must begin with: shuffled images gain, or popularity alone tells."""
+    return " ".join(warnings(report)) or None
 
 
 def sentences(report: Mapping[str, Any]) -> list[str]:
     """Say what a reader of the verdict has to know besides, where the report has it.
 
     Returns:
-        The gain in each protocol; COURIER against the best other pre-training.
+        The gain in other protocols; the recipe's method against the best other pre-training.
     """
     rows = table(report)
     chosen = primary_row(rows)
-    if chosen is None or chosen.embedding == "none":
+    if chosen is None:
         return []
     return [line for line in (_protocols(rows, chosen), _best(report, rows, chosen)) if line]
 
 
+def _opening(protocol: str) -> str:
+    under = _UNDER.get(protocol, protocol)
+    return under[0].upper() + under[1:]
+
+
+def _effect(photos: str, base: TableRow, row: TableRow) -> str:
+    if row.difference is None or row.ci95 is None or row.p_value is None:
+        before, after = decimal(base.auc, 3), decimal(row.auc, 3)
+        return f"{photos}: AUC {before} without, {after} with, untested,"
+    digits = 3 if abs(row.difference) >= 0.01 else 4
+    before, after = decimal(base.auc, digits), decimal(row.auc, digits)
+    change = change_text(row.difference, row.ci95, row.p_value)
+    low, high = row.ci95
+    if row.p_value < 0.05 and (low > 0 or high < 0):
+        return f"{photos} {'raise' if low > 0 else 'lower'} AUC from {before} to {after}, {change}"
+    return f"{photos} make no measurable difference: AUC {before} without, {after} with, {change}"
+
+
 def _protocols(rows: list[TableRow], chosen: TableRow) -> str | None:
-    both = {row.protocol: row for row in (chosen, *other_protocols(rows, chosen))}
-    if "scratch" not in both:
-        return None
-    if len(both) == 1:
+    others = other_protocols(rows, chosen)
+    both = {row.protocol: row for row in (chosen, *others)}
+    if list(both) == ["scratch"]:
         return (
-            "The rankers were trained from scratch, which exaggerates what photos add to a ranker "
-            "that has been learning for long; warm start was not tried."
+            "The rankers were trained from scratch; warm start was not tried: photos may add less "
+            "to a ranker that has been trained without them."
         )
-    gains = "; ".join(
-        f"{protocol_text(name)}: {change_text(row.difference, row.ci95, row.p_value)}"
-        for name, row in both.items()
-    )
-    return (
-        f"{gains[0].upper()}{gains[1:]}. From scratch tends to exaggerate: a ranker that "
-        "has learnt long without photos, as under warm start and in a running shop, has less "
-        "left to gain."
-    )
+    lines = []
+    for row in others:
+        if base := base_of(rows, row):
+            effect = _effect(f"{_opening(row.protocol)} photos", base, row)
+            lines.append(f"{effect.removesuffix(',')}.")
+    if "warm_start" in both:
+        lines.append(
+            "Warm start: a ranker is trained without images, on the same rows, until validation "
+            "stops improving; then it is trained on, once with photos and once without."
+        )
+    if _is_exaggerated(both.get("scratch"), both.get("warm_start")):
+        lines.append(
+            "The gain from scratch is measurably larger: it exaggerates what photos add to a "
+            "ranker that has been trained without them."
+        )
+    return " ".join(lines) or None
+
+
+def _is_exaggerated(scratch: TableRow | None, warm: TableRow | None) -> bool:
+    """Whether the intervals of both gains lie apart."""
+    if scratch is None or warm is None or scratch.ci95 is None or warm.ci95 is None:
+        return False
+    return scratch.ci95[0] > max(warm.ci95[1], 0)
 
 
 def _best(report: Mapping[str, Any], rows: list[TableRow], chosen: TableRow) -> str | None:
-    other, found = best_other(report, rows, chosen)
-    if other is None:
+    parts = []
+    others = other_protocols(rows, chosen)
+    for row in (chosen, *others):
+        other, found = best_other(report, rows, row)
+        if other is None:
+            continue
+        name = f"{other.embedding}, {other.feature}"
+        if other.auc is not None:
+            name += f" with AUC {decimal(other.auc)}"
+        part = f"not compared ({name})"
+        if found:
+            tested = (found.get("p_value"), found.get("p_holm"))
+            part = change_text(found["difference"], interval(found), *tested, over=name)
+        parts.append(f"{_UNDER.get(row.protocol, row.protocol)} {part}" if others else part)
+    if not parts:
         return None
-    change = "not compared"
-    if found:
-        change = change_text(found["difference"], interval(found), found.get("p_value"))
-    return (
-        f"Against the best other pre-training ({other.embedding}, {other.feature}, AUC "
-        f"{decimal(other.auc)}): {change}."
-    )
+    return f"Against the best other pre-training, chosen on validation rows: {'; '.join(parts)}."
 
 
 def _test_rows(report: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ class Vectors:
         cluster_count: number of clusters.
         semantic_ids: int32 [items + 1, levels], -1 for none; None: the embedding has none.
         semantic_codes: codes to choose from on each level.
-        pretrain_seed: which of several pre-trainings.
+        pretrain_seed: the seed it was pre-trained with; 0 where it was not.
         off: bool [items + 1], items that get no visual features as the target; None: none.
     """
 
@@ -102,10 +102,11 @@ class Vectors:
         """
         return replace(self, off=items)
 
-    def shuffled(self) -> Vectors:
-        """The control: the same embeddings, each given to another item."""
-        order = np.random.default_rng(0).permutation(np.arange(1, len(self.vectors)))
-        order = np.concatenate([[0], order])
+    def shuffled(self, seed: int) -> Vectors:
+        """The control: the same embeddings, each given to another item that has one."""
+        pictured = np.flatnonzero(self.vectors.any(axis=1))
+        order = np.arange(len(self.vectors))
+        order[pictured] = np.random.default_rng(seed).permutation(pictured)
         return replace(
             self,
             name="shuffled",

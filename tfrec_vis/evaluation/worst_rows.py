@@ -11,8 +11,6 @@ import pyarrow.parquet as pq
 
 from tfrec_vis.data import Impressions
 
-_RANKERS = {"din", "dcn", "dlrm"}
-_PROTOCOLS = {"scratch", "warm_start"}
 _EPSILON = 1e-7
 
 
@@ -20,21 +18,11 @@ def score_columns(names: list[str], primary: Mapping[str, str]) -> list[str]:
     """The columns of ``predictions.parquet`` that hold the primary model's runs.
 
     Args:
-        names: all columns; those of scores begin with EMBEDDING/FEATURE, and may go on with the
-            ranker and the protocol, then the run.
+        names: all columns; those of scores begin with EMBEDDING/FEATURE/RANKER/PROTOCOL/.
         primary: the report's ``primary``.
     """
-
-    def fits(name: str) -> bool:
-        parts = name.split("/")
-        run = set(parts[2:])
-        return (
-            parts[:2] == [primary["embedding"], primary["feature"]]
-            and run & _RANKERS <= {primary["ranker"]}
-            and run & _PROTOCOLS <= {primary["protocol"]}
-        )
-
-    return [name for name in names if fits(name)]
+    wanted = [primary[key] for key in ("embedding", "feature", "ranker", "protocol")]
+    return [name for name in names if name.split("/")[:4] == wanted]
 
 
 def mean_scores(predictions: str | Path, primary: Mapping[str, str]) -> np.ndarray | None:

@@ -1,8 +1,8 @@
-"""Paired bootstrap of the difference between two AUCs, over users and seeds."""
+"""Paired bootstrap of the difference between two AUCs, over users, pre-trainings and seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -12,7 +12,7 @@ from tfrec_vis.metrics._inputs import as_labels, as_scores, group_codes
 
 Floats = NDArray[np.float64]
 ConcordantPairs = Callable[[Floats], Floats]
-"""From user counts [r, users] to concordant pairs, a minus b, [seeds, r]."""
+"""From user counts [r, users] to mixtures of the runs' concordant pairs, [mixtures, r]."""
 
 
 class Comparison(TypedDict):
@@ -40,40 +40,47 @@ def paired_bootstrap(
     scores_b: ArrayLike,
     replicates: int = 10_000,
     seed: int = 0,
-    run_groups: ArrayLike | None = None,
+    same_pretrainings: bool = False,
 ) -> Comparison:
-    """Compare two models on the same rows by a paired bootstrap over users and seeds.
+    """Compare two models on the same rows by a paired bootstrap over users and trainings.
 
-    The difference is d = mean over seeds of AUC(a) - AUC(b). Each replicate draws as many users
-    as there are, with replacement (all rows of a user with it), and as many seeds, with
-    replacement, the same for a and b, and computes d* from them. The interval is the 2.5 % and
-    97.5 % quantile of d*; p is two-sided, from the replicates centred on d:
+    The difference is d = mean of AUC(a) - mean of AUC(b) over all runs: S seeds of the ranker on
+    each of G_a, G_b pre-trainings. Each replicate draws, with replacement and as many as there
+    are, users (all rows of a user with it), the ranker's seeds (the same draw for a, b and all
+    pre-trainings), and of each model with several pre-trainings those of its own. With A*[p, s]
+    the AUCs of a's runs on the users drawn, and D*_s = mean_p A*[p, s] - mean_q B*[q, s],
+
+        d* = mean_s D*_s + sum_s v_s D*_s + sum_p g_p mean_s A*[p, s] - sum_q h_q mean_s B*[q, s]
+
+        v_s = sqrt(S / (S - 1)) (times s was drawn - 1) / S;       g with G_a, h with G_b alike
+
+    The root makes the deviations of few drawn as wide as those of new ones; nothing drawn of one
+    deviates. What is of one run alone counts in its seed and in its pre-training, so the interval
+    errs on the wide side. It is the 2.5 % and 97.5 % quantile of d*; p is two-sided, from the
+    replicates centred on d:
 
         p = (r + 1) / (B + 1),     r = #{|d* - d| >= |d|}
 
     Replicates without a clicked or an un-clicked row have no AUC: they are dropped, and B
-    counts the others. With one seed, the interval holds the users' variation alone.
+    counts the others. With one seed, or one pre-training, the interval does not hold their
+    variation; ``test`` says so of a pre-training. Two of anything are drawn in three ways alone:
+    where their variation outweighs the users', the interval is rough.
 
-    Runs that share something drawn at random, such as rankers on one pre-trained encoder, are not
-    independent. Their common group is given in ``run_groups``: each replicate then draws as many
-    groups as there are, with replacement, and from each group drawn as many runs as it has, with
-    replacement; d* is the mean over the runs drawn. (Of G groups the draws show (G - 1) / G of the
-    variance that new groups would: with two, half of it.)
-
-    With few users for the rows, the concordant pairs of every two users are counted once a seed
-    (D[u, v]: positives of u against negatives of v, ties half, a minus b), and replicates with
-    user counts w are w^T D w / (w.positives w.negatives), one matrix product for all. With many
+    With few users for the rows, the concordant pairs of every two users are counted once a term
+    of d* (D[u, v]: positives of u against negatives of v, ties half), and replicates with user
+    counts w are w^T D w / (w.positives w.negatives), one matrix product for all. With many
     users each replicate sums over the sorted rows instead, in bounded memory.
 
     Args:
         labels: [n], 0 or 1.
         users: [n], user ids of any dtype.
-        scores_a: [seeds, n], scores of model a, one row a seed.
-        scores_b: [seeds, n], scores of model b, trained with the same seeds.
+        scores_a: [pre-trainings, seeds, n], scores of model a; [seeds, n] for a model that no
+            pre-training is part of.
+        scores_b: likewise of model b, trained with the same seeds.
         replicates: how many samples to draw.
         seed: of the random draws; the same seed gives the same result.
-        run_groups: [seeds], the group of each run (its pre-training seed, say), ids of any dtype;
-            every run is its own when left out.
+        same_pretrainings: whether pre-training p of a is that of b, as where two features of one
+            embedding are compared: they are then drawn together (h = g).
 
     Returns:
         {"difference", "ci95": [low, high], "p_value", "test"}; numbers are NaN where undefined
@@ -82,48 +89,32 @@ def paired_bootstrap(
     Raises:
         ValueError: on shapes that do not fit, bad labels, or non-finite scores.
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 16.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 16; the
+    factor: Rao and Wu, Journal of the American Statistical Association 1988.
     """
     y = as_labels(labels)
     a, b = _as_runs(scores_a, len(y), "scores_a"), _as_runs(scores_b, len(y), "scores_b")
-    if len(a) != len(b):
-        raise ValueError(f"expected the same seeds for a and b, got {len(a)} and {len(b)}")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"expected the same seeds for a and b, got {a.shape[1]} and {b.shape[1]}")
+    if same_pretrainings and len(a) != len(b):
+        raise ValueError(f"expected the same pre-trainings for a and b, got {len(a)} and {len(b)}")
     if replicates < 1:
         raise ValueError(f"expected at least 1 replicate, got {replicates}")
     codes, code_count = group_codes(users, len(y))
     present = np.bincount(codes, minlength=code_count) > 0
     codes = (np.cumsum(present) - 1)[codes]
-    user_count, seed_count = int(present.sum()), len(a)
 
-    groups = np.arange(seed_count) if run_groups is None else _as_groups(run_groups, seed_count)
-    over = "seeds" if run_groups is None else "groups of seeds"
-    test = f"paired bootstrap over users and {over}, {replicates:,} replicates"
     undefined = float("nan")
     result: Comparison = {
         "difference": undefined,
         "ci95": [undefined, undefined],
         "p_value": undefined,
-        "test": test,
+        "test": _test(np.ndim(scores_a), np.ndim(scores_b), a, b, replicates),
     }
     if not 0 < y.sum() < len(y):
         return result
-    positives = np.bincount(codes, weights=y, minlength=user_count)
-    negatives = np.bincount(codes, weights=1 - y, minlength=user_count)
-    runs = [(sort_rows(y, codes, i), sort_rows(y, codes, j)) for i, j in zip(a, b, strict=True)]
-    few = user_count <= 4_000 and user_count**2 <= 150 * len(y)  # the cheaper of the two
-    pairs_of = by_matrix(runs, user_count) if few else by_rows(runs)
-
-    observed = np.ones((1, user_count))
-    difference = float(pairs_of(observed).mean() / (positives.sum() * negatives.sum()))
+    difference, sample = resample(y, codes, a, b, replicates, seed, same_pretrainings)
     result["difference"] = difference
-    if user_count < 2:
-        return result
-    drawn = []
-    for user_draws, seed_draws in draws(user_count, groups, replicates, seed):
-        pairs = (user_draws @ positives) * (user_draws @ negatives)
-        concordant = np.sum(pairs_of(user_draws) * seed_draws.T, axis=0) / seed_draws.sum(axis=1)
-        drawn.append(concordant[pairs > 0] / pairs[pairs > 0])
-    sample = np.concatenate(drawn)
     if len(sample):
         result["ci95"] = np.quantile(sample, [0.025, 0.975]).tolist()
         extreme = int(np.sum(np.abs(sample - difference) >= abs(difference)))
@@ -131,35 +122,88 @@ def paired_bootstrap(
     return result
 
 
-def draws(
-    users: int, groups: NDArray[np.int64], replicates: int, seed: int
-) -> Iterator[tuple[Floats, Floats]]:
-    """Yield how often each user and each seed is drawn, a chunk of replicates at a time.
+def resample(
+    labels: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    a: Floats,
+    b: Floats,
+    replicates: int,
+    seed: int,
+    same_pretrainings: bool,
+) -> tuple[float, Floats]:
+    """The difference d and its replicates d* (see ``paired_bootstrap``).
 
     Args:
-        users: how many users there are, and are drawn with replacement in each replicate.
-        groups: [seeds], the group of each seed, 0..g-1: g groups are drawn with replacement, and
-            for each as many of its seeds as it has.
+        labels: [n], of both classes.
+        codes: [n], users 0..u-1, each with a row.
+        a, b: [pre-trainings, seeds, n].
+        replicates, seed, same_pretrainings: as there.
+
+    Returns:
+        d; float64 [replicates that have an AUC], none with fewer than two users.
+    """
+    user_count = int(codes.max()) + 1
+    positives = np.bincount(codes, weights=labels, minlength=user_count)
+    negatives = np.bincount(codes, weights=1 - labels, minlength=user_count)
+    runs = [
+        sort_rows(labels, codes, run) for side in (a, b) for run in side.reshape(-1, len(codes))
+    ]
+    mixtures = _mixtures(len(a), len(b), a.shape[1], same_pretrainings)
+    few = user_count <= 4_000 and user_count**2 <= 150 * len(labels)  # the cheaper of the two
+    pairs_of = by_matrix(runs, mixtures, user_count) if few else by_rows(runs, mixtures)
+
+    seeds = a.shape[1]
+    observed = pairs_of(np.ones((1, user_count)))[:seeds].mean()
+    difference = float(observed / (positives.sum() * negatives.sum()))
+    if user_count < 2:
+        return difference, np.zeros(0)
+    trainings = [len(a)] if same_pretrainings else [len(a), len(b)]
+    kinds = [user_count, seeds, *(count for count in trainings if count > 1)]
+    drawn = []
+    for user_draws, seed_draws, *training_draws in draws(kinds, replicates, seed):
+        weights = [1 / seeds + _deviations(seed_draws), *map(_deviations, training_draws)]
+        pairs = (user_draws @ positives) * (user_draws @ negatives)
+        concordant = np.sum(pairs_of(user_draws) * np.concatenate(weights, axis=1).T, axis=0)
+        drawn.append(concordant[pairs > 0] / pairs[pairs > 0])
+    return difference, np.concatenate(drawn)
+
+
+def _mixtures(trainings_a: int, trainings_b: int, seeds: int, same: bool) -> Floats:
+    """Which means of runs d* is made of: [terms, runs], runs of a by pre-training, then those of b.
+
+    Terms are D_s for each seed, then, where there are several, the mean of each pre-training: of a
+    (a minus b where they are the same) and of b (negative).
+    """
+    of_seed = [np.tile(np.eye(seeds) / count, count) for count in (trainings_a, trainings_b)]
+    of_a, of_b = (
+        np.repeat(np.eye(count), seeds, axis=1) / seeds for count in (trainings_a, trainings_b)
+    )
+    terms = [np.hstack([of_seed[0], -of_seed[1]])]
+    if same and trainings_a > 1:
+        terms.append(np.hstack([of_a, -of_b]))
+    if not same and trainings_a > 1:
+        terms.append(np.hstack([of_a, np.zeros((trainings_a, trainings_b * seeds))]))
+    if not same and trainings_b > 1:
+        terms.append(np.hstack([np.zeros((trainings_b, trainings_a * seeds)), -of_b]))
+    return np.concatenate(terms)
+
+
+def draws(kinds: Sequence[int], replicates: int, seed: int) -> Iterator[list[Floats]]:
+    """Yield how often each of several kinds of things is drawn, a chunk of replicates at a time.
+
+    Args:
+        kinds: how many things there are of each kind; as many are drawn, with replacement.
         replicates: how many replicates, over all chunks.
-        seed: of the random numbers; chunking does not change them.
+        seed: of the random numbers; chunking does not change them, nor do the other kinds.
 
     Yields:
-        user counts [chunk, users] and seed counts [chunk, seeds], float64; rows sum to users
-        and, with groups of one size, to seeds.
+        counts [chunk, things] for each kind, float64; rows sum to the number of things.
     """
-    sizes = np.bincount(groups)
-    streams = np.random.SeedSequence(seed).spawn(2 + len(sizes))
-    of_users, of_groups, *within = [np.random.default_rng(stream) for stream in streams]
-    chunk = int(np.clip(4_000_000 // users, 1, 1_000))
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(len(kinds))]
+    chunk = int(np.clip(4_000_000 // max(kinds), 1, 1_000))
     for start in range(0, replicates, chunk):
         count = min(chunk, replicates - start)
-        drawn = _counts(of_groups, len(sizes), count).astype(np.int64)
-        seeds = np.zeros((count, len(groups)))
-        for group, (size, stream) in enumerate(zip(sizes, within, strict=True)):
-            seeds[:, groups == group] = stream.multinomial(
-                drawn[:, group] * size, np.full(size, 1 / size)
-            )
-        yield _counts(of_users, users, count), seeds
+        yield [_counts(stream, kind, count) for stream, kind in zip(streams, kinds, strict=True)]
 
 
 def _counts(stream: np.random.Generator, kinds: int, size: int) -> Floats:
@@ -167,18 +211,29 @@ def _counts(stream: np.random.Generator, kinds: int, size: int) -> Floats:
     return np.bincount(drawn.ravel(), minlength=size * kinds).reshape(size, kinds).astype(float)
 
 
-def _as_runs(scores: ArrayLike, rows: int, name: str) -> list[Floats]:
+def _deviations(counts: Floats) -> Floats:
+    """Weights that add the deviation of the things drawn from all: [replicates, things]."""
+    things = counts.shape[1]
+    return (counts - 1) / np.sqrt(things * max(things - 1, 1))
+
+
+def _as_runs(scores: ArrayLike, rows: int, name: str) -> Floats:
     array = np.asarray(scores, dtype=np.float64)
-    if array.ndim != 2 or not len(array):
-        raise ValueError(f"expected {name} of shape [seeds, {rows}], got shape {array.shape}")
-    return [as_scores(run, rows, name) for run in array]
+    if array.ndim not in (2, 3) or not all(array.shape[:-1]):
+        raise ValueError(
+            f"expected {name} of shape [seeds, {rows}] or [pre-trainings, seeds, {rows}], got "
+            f"shape {array.shape}"
+        )
+    array = array[np.newaxis] if array.ndim == 2 else array
+    return np.stack([[as_scores(run, rows, name) for run in training] for training in array])
 
 
-def _as_groups(run_groups: ArrayLike, runs: int) -> NDArray[np.int64]:
-    array = np.asarray(run_groups)
-    if array.shape != (runs,):
-        raise ValueError(f"expected run_groups of shape ({runs},) as the seeds, got {array.shape}")
-    return np.unique(array, return_inverse=True)[1]
+def _test(dim_a: int, dim_b: int, a: Floats, b: Floats, replicates: int) -> str:
+    """What was drawn, and what was not."""
+    over = "users, pre-trainings and seeds" if max(len(a), len(b)) > 1 else "users and seeds"
+    text = f"paired bootstrap over {over}, {replicates:,} replicates"
+    alone = [n for n, dim, x in (("a", dim_a, a), ("b", dim_b, b)) if dim == 3 and len(x) == 1]
+    return f"{text}; holds for this one pre-training of {' and '.join(alone)}" if alone else text
 
 
 def sort_rows(labels: NDArray[np.int64], codes: NDArray[np.int64], scores: Floats) -> SortedRows:
@@ -195,13 +250,17 @@ def sort_rows(labels: NDArray[np.int64], codes: NDArray[np.int64], scores: Float
     )
 
 
-def by_matrix(runs: list[tuple[SortedRows, SortedRows]], users: int) -> ConcordantPairs:
+def by_matrix(runs: Sequence[SortedRows], mixtures: Floats, users: int) -> ConcordantPairs:
     """Count the pairs of every two users once: w^T D w for user counts w.
 
     The product is in float32, which is exact while a user's pairs stay below 2^23 and good to
     1e-7 beyond.
     """
-    matrices = [_pair_matrix(a, users) - _pair_matrix(b, users) for a, b in runs]
+    matrices = np.zeros((len(mixtures), users, users), np.float32)
+    for number, run in enumerate(runs):
+        counted = _pair_matrix(run, users)
+        for term in np.flatnonzero(mixtures[:, number]):
+            matrices[term] += np.float32(mixtures[term, number]) * counted
 
     def concordant(counts: Floats) -> Floats:
         weights = counts.astype(np.float32)
@@ -232,15 +291,15 @@ def _pair_matrix(rows: SortedRows, users: int) -> NDArray[np.float32]:
     return matrix
 
 
-def by_rows(runs: list[tuple[SortedRows, SortedRows]]) -> ConcordantPairs:
+def by_rows(runs: Sequence[SortedRows], mixtures: Floats) -> ConcordantPairs:
     """Sum over the sorted rows for every replicate: any number of users, bounded memory."""
-    chunk = int(np.clip(2**17 // len(runs[0][0].negative_user), 4, 64))  # stays in the cache
+    chunk = int(np.clip(2**17 // len(runs[0].negative_user), 4, 64))  # stays in the cache
 
     def concordant(counts: Floats) -> Floats:
         parts = []
         for first in range(0, len(counts), chunk):
             weights = np.ascontiguousarray(counts[first : first + chunk].T)
-            parts.append([_pairs(a, weights) - _pairs(b, weights) for a, b in runs])
+            parts.append(mixtures @ np.stack([_pairs(run, weights) for run in runs]))
         return np.concatenate(parts, axis=1)
 
     return concordant

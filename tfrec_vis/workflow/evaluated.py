@@ -41,7 +41,7 @@ def check_semantic_ids(recipe: Recipe) -> None:
 
 
 def read_vectors(
-    folder: Path, prepared: Path, role: str, name: str | None = None, repeat: int = 0
+    folder: Path, prepared: Path, role: str, name: str | None = None, pretrain_seed: int = 0
 ) -> Vectors:
     """An embedding by ``item_index``.
 
@@ -50,7 +50,7 @@ def read_vectors(
         prepared: folder of the prepared data.
         role: "courier", "baseline", "ablation" or "oracle".
         name: what the report calls it; None: the folder's name.
-        repeat: which of several pre-trainings it is.
+        pretrain_seed: the seed it was pre-trained with; 0 where it was not.
     """
     stored = Embeddings.read(folder)
     item_ids = read_items(prepared, pictures=False).item_id
@@ -63,7 +63,7 @@ def read_vectors(
         len(stored.centroids),
         codes,
         0 if stored.codebooks is None else stored.codebooks.shape[1],
-        repeat,
+        pretrain_seed,
     )
 
 
@@ -81,9 +81,12 @@ def evaluate(recipe: Recipe, prepared: Path, folders: Sequence[Path], out: Path)
     known = trainings(recipe.pretrain)
     compared = []
     for folder in folders:
-        name, repeat = known.get(folder.name, (folder.name, 0))
+        name, seed = folder.name, 0
+        if name in known:
+            name, repeat = known[name]
+            seed = recipe.pretrain.seed + repeat
         role = roles.get(name, "baseline")
-        compared.append(read_vectors(folder, prepared, role, name, repeat))
+        compared.append(read_vectors(folder, prepared, role, name, seed))
     report = run_experiment(prepared, compared, recipe.evaluate, out, recipe.name)
     report["settings"] = {
         "source": recipe.source,
