@@ -21,7 +21,7 @@ SECTIONS: dict[str, Any] = {
         "micro_batch": 64,
         "temperature": 0.1,
     },
-    "embed": {"clusters": 8, "image_size": 48},
+    "embed": {"clusters": 8},
     "evaluate": {
         "features": ["none", "cluster_id"],
         "seeds": 1,

@@ -112,6 +112,7 @@ def test_metadata(prepared_shop, features):
         "settings": {
             "clusters": 7,
             "centre": True,
+            "image_size": None,
             "seed": 0,
             "semantic_levels": 0,
             "semantic_codes": 64,
