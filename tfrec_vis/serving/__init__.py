@@ -8,29 +8,45 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tfrec_vis.serving.metadata import read_export_metadata, write_export_metadata
 from tfrec_vis.serving.models_config import write_models_config
 from tfrec_vis.serving.publish import publish
 from tfrec_vis.serving.versions import versions
 
 if TYPE_CHECKING:
     from tfrec_vis.serving.encoder_export import export_encoder
+    from tfrec_vis.serving.examples import serialized_examples
+    from tfrec_vis.serving.pictures import picture_embedder
     from tfrec_vis.serving.ranker_export import check_history, export_ranker
-    from tfrec_vis.serving.warmup import write_warmup
+    from tfrec_vis.serving.similar_export import export_similar
+    from tfrec_vis.serving.warmup import WarmupCall, read_warmup, write_warmup
 
 __all__ = [
+    "WarmupCall",
     "check_history",
     "export_encoder",
     "export_ranker",
+    "export_similar",
+    "picture_embedder",
     "publish",
+    "read_export_metadata",
+    "read_warmup",
+    "serialized_examples",
     "versions",
+    "write_export_metadata",
     "write_models_config",
     "write_warmup",
 ]
 
 _LAZY = {
+    "WarmupCall": "warmup",
     "check_history": "ranker_export",
     "export_encoder": "encoder_export",
     "export_ranker": "ranker_export",
+    "export_similar": "similar_export",
+    "picture_embedder": "pictures",
+    "read_warmup": "warmup",
+    "serialized_examples": "examples",
     "write_warmup": "warmup",
 }
 
