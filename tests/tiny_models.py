@@ -58,6 +58,8 @@ def write_tiny_models(prepared: Path, folder: Path, feature: str = FEATURE) -> P
             categories=numbers,
         )
     _shake(ranker, 0.25)
+    train = tables.inputs(read_impressions(prepared, "train", HISTORY))
+    ranker.fit_scale(ranker.numbers(train))
     rows = read_impressions(prepared, "test", HISTORY).take(np.arange(ROWS))
     writers = {
         "encoder": encoder_writer(pictures),
