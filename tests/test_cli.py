@@ -18,7 +18,8 @@ from tfrec_vis.data import PreparedDataError
 from tfrec_vis.prepare import drift
 
 COMMANDS = (
-    "run prepare pretrain embed evaluate export report simulate similar convert-weights demo doctor"
+    "run prepare pretrain embed evaluate export check rollback report simulate similar "
+    "convert-weights demo doctor"
 ).split()
 
 Call = Callable[..., tuple[int, str, str]]
