@@ -86,5 +86,5 @@ def export_models(work: Path, method: str, models: Path, out: Path, export: Expo
 
 def _answered(folder: Path, inputs: dict[str, np.ndarray]) -> WarmupCall:
     call = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    answers = call(**{name: tf.constant(value.tolist()) for name, value in inputs.items()})
+    answers = call(**{name: tf.constant(value) for name, value in inputs.items()})
     return WarmupCall(inputs, {name: value.numpy() for name, value in answers.items()})
