@@ -199,7 +199,7 @@ def test_a_broken_ranker(
     elif fault == "absent":
         expected = r"ranker.* cannot be loaded"
     elif fault == "nan":
-        save(broken, lambda **inputs: zero(**inputs) / 0.0, ("timestamp",))
+        save(broken, lambda **inputs: zero(**inputs) + np.nan, ("timestamp",))
         expected = r"ranker.* gives scores that are not finite"
     else:
 

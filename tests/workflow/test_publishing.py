@@ -117,9 +117,12 @@ def test_if_one_does_not_pass_none_is_published(
 
 
 def test_an_undefined_auc_is_said(
-    checks: Checks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checks: Checks,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    checks.validate_ranker = lambda *_, **__: {**GATE, "auc": None}  # type: ignore[method-assign]
-    publishing.validate_ranker = checks.validate_ranker
+    gate = {**GATE, "auc": None, "current_auc": None, "difference": None}
+    monkeypatch.setattr(publishing, "validate_ranker", lambda *_, **__: gate)
     publish_checked(writers(), tmp_path, tmp_path, ExportSettings())
     assert "p99 2 ms, AUC undefined" in capsys.readouterr().out
