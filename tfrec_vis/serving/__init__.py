@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tfrec_vis.serving.infra_check import infra_check
 from tfrec_vis.serving.metadata import read_export_metadata, write_export_metadata
 from tfrec_vis.serving.models_config import write_models_config
-from tfrec_vis.serving.publish import publish
+from tfrec_vis.serving.publish import publish, publish_together
+from tfrec_vis.serving.rollback import rollback
 from tfrec_vis.serving.versions import versions
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tfrec_vis.serving.pictures import picture_embedder
     from tfrec_vis.serving.ranker_export import check_history, export_ranker
     from tfrec_vis.serving.similar_export import export_similar
+    from tfrec_vis.serving.validate import validate_ranker
     from tfrec_vis.serving.warmup import WarmupCall, read_warmup, write_warmup
 
 __all__ = [
@@ -27,11 +30,15 @@ __all__ = [
     "export_encoder",
     "export_ranker",
     "export_similar",
+    "infra_check",
     "picture_embedder",
     "publish",
+    "publish_together",
     "read_export_metadata",
     "read_warmup",
+    "rollback",
     "serialized_examples",
+    "validate_ranker",
     "versions",
     "write_export_metadata",
     "write_models_config",
@@ -47,6 +54,7 @@ _LAZY = {
     "picture_embedder": "pictures",
     "read_warmup": "warmup",
     "serialized_examples": "examples",
+    "validate_ranker": "validate",
     "write_warmup": "warmup",
 }
 

@@ -14,24 +14,31 @@ from tfrec_vis.evaluation.cells import read_weights
 from tfrec_vis.evaluation.rows import category_numbers
 from tfrec_vis.pretraining import load
 from tfrec_vis.ranking import Ranker, RankerTables, parse_features
-from tfrec_vis.serving import publish
+from tfrec_vis.recipes import ExportSettings
 from tfrec_vis.workflow.encoded import picture_size
 from tfrec_vis.workflow.evaluated import read_vectors
+from tfrec_vis.workflow.publishing import publish_checked
 from tfrec_vis.workflow.writers import Pictures, encoder_writer, ranker_writer, similar_writer
 
 _WARM_UP_ROWS = 16
 
 
-def export_models(work: Path, method: str, models: Path, out: Path) -> None:
+def export_models(work: Path, method: str, models: Path, out: Path, export: ExportSettings) -> None:
     """Publishes the encoder, the neighbours' search, and the ranker of the report's primary row.
 
     Of the primary row's seeds the ranker is the first.
+
+    All are checked first: ``publish_checked``.
 
     Args:
         work: the work folder, with everything up to evaluation/ done.
         method: of the pre-training.
         models: where models are published.
         out: gets published.json, the versions' paths.
+        export: the recipe's section.
+
+    Raises:
+        NotPublished: a model does not pass its checks.
     """
     prepared, evaluation = work / "prepared", work / "evaluation"
     catalogue = read_items(prepared, pictures=False)
@@ -71,8 +78,5 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
         ),
         "similar": similar_writer(pictures),
     }
-    published = {}
-    for name, write in writers.items():
-        published[name] = str(publish(write, models, name))
-        print(f"  {name}: {published[name]}", flush=True)
+    published = publish_checked(writers, models, prepared, export)
     (out / "published.json").write_text(json.dumps(published, indent=1))
