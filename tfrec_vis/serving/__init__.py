@@ -13,11 +13,15 @@ from tfrec_vis.serving.publish import publish
 from tfrec_vis.serving.versions import versions
 
 if TYPE_CHECKING:
+    from tfrec_vis.serving.client import Client
+    from tfrec_vis.serving.client_error import ServingError
     from tfrec_vis.serving.encoder_export import export_encoder
     from tfrec_vis.serving.ranker_export import check_history, export_ranker
     from tfrec_vis.serving.warmup import write_warmup
 
 __all__ = [
+    "Client",
+    "ServingError",
     "check_history",
     "export_encoder",
     "export_ranker",
@@ -28,6 +32,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Client": "client",
+    "ServingError": "client_error",
     "check_history": "ranker_export",
     "export_encoder": "encoder_export",
     "export_ranker": "ranker_export",
