@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import socket
 import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -116,11 +117,12 @@ class Servicer:
         self.models: dict[str, dict[int, Model]] = {}
         self.faults: deque[tuple[str, str]] = deque()
         self.delay, self.answered = 0.0, Counter()
-        self._places = threading.BoundedSemaphore(workers + queue)
+        self.places = workers + queue
+        self._places = threading.BoundedSemaphore(self.places)
         self._workers = threading.BoundedSemaphore(workers)
         # Threads beyond the places are those that answer RESOURCE_EXHAUSTED.
         self._grpc = grpc.server(
-            ThreadPoolExecutor(workers + queue + 8),
+            ThreadPoolExecutor(self.places + 8),
             options=[("grpc.max_receive_message_length", max_message_bytes or -1)],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
@@ -154,6 +156,16 @@ class Servicer:
                 found[home.name] = served
         self.models = found
 
+    def calm(self) -> None:
+        """Takes back faults and delay, and waits for requests that nobody waits for any more."""
+        self.delay = 0.0
+        self.faults.clear()
+        for _ in range(self.places):
+            self._places.acquire()
+        for _ in range(self.places):
+            self._places.release()
+        self.answered.clear()
+
     def find(self, name: str, version: int | None) -> tuple[int, Model]:
         served = self.models.get(name, {})
         number = max(served, default=0) if version is None else version
@@ -182,7 +194,7 @@ class Servicer:
         if not self._places.acquire(blocking=False):
             raise Refused("RESOURCE_EXHAUSTED", f"the queue of {self.queue} requests is full")
         try:
-            if not self._workers.acquire(timeout=-1 if (t := time_left()) is None else max(t, 0)):
+            if not self._workers.acquire(timeout=time_left()):
                 raise Refused("DEADLINE_EXCEEDED", "Deadline exceeded in the queue")
             try:
                 time.sleep(self.delay)
@@ -278,6 +290,28 @@ class Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
     servicer: Servicer
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._open: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        super().server_close()
+        for request in list(self._open):  # those kept open would still be answered
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # clients may give up
+            super().handle_error(request, client_address)
 
 
 class Rest(BaseHTTPRequestHandler):

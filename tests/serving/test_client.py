@@ -42,12 +42,8 @@ def listening(root: Path) -> Iterator[Servicer]:
 @pytest.fixture
 def server(listening: Servicer) -> Iterator[Servicer]:
     """The server, without what another test asked of it."""
-    listening.delay = 0.0
-    listening.faults.clear()
-    listening.answered.clear()
     yield listening
-    listening.delay = 0.0
-    listening.faults.clear()
+    listening.calm()
 
 
 @pytest.fixture(params=["grpc", "rest"])
@@ -270,27 +266,29 @@ def seconds_until_refused(client: Client, **options: Any) -> tuple[float, Servin
 def test_a_slow_answer_is_not_waited_for(connect: Make, server: Servicer) -> None:
     client = connect()
     client.predict("texts", rows_of(1))
-    server.delay = 3
+    server.delay = 1.5
     for options in ({}, {"timeout": 0.3}):
         client.timeout = 20 if options else 0.3
         seconds, error = seconds_until_refused(client, **options)
         assert error.code == "DEADLINE_EXCEEDED"
         assert "raise timeout, or send fewer rows" in str(error)
-        assert 0.25 < seconds < 1.5
+        assert 0.25 < seconds < 1.2
 
 
-def test_attempts_and_batches_share_the_deadline(connect: Make, server: Servicer) -> None:
-    client = connect(timeout=0.8, retries=10**6, max_batch=3, parallel=2)
+def test_attempts_and_pauses_end_at_the_deadline(connect: Make, server: Servicer) -> None:
+    client = connect(timeout=0.8, retries=10**6)
     server.faults.extend([("UNAVAILABLE", "busy")] * 10**4)
     seconds, error = seconds_until_refused(client)
-    assert error.code == "UNAVAILABLE"
-    assert error.attempts > 1
-    assert seconds < 2
-    server.faults.clear()
+    assert error.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")  # it may come within an attempt
+    assert error.attempts > 2
+    assert seconds < 1.5
+
+
+def test_batches_share_the_deadline(connect: Make, server: Servicer) -> None:
     server.delay = 0.25  # 10 batches, two at a time, would take 1.25 s
-    seconds, error = seconds_until_refused(client)
+    seconds, error = seconds_until_refused(connect(timeout=0.6, max_batch=3, parallel=2))
     assert error.code == "DEADLINE_EXCEEDED"
-    assert seconds < 2
+    assert seconds < 1.2
 
 
 def test_nobody_there(connect: Make) -> None:

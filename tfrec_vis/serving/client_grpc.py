@@ -40,7 +40,6 @@ class GrpcTransport:
                 # Attempts are the client's to count, and a server that is back is found at once.
                 ("grpc.enable_retries", 0),
                 ("grpc.initial_reconnect_backoff_ms", 100),
-                ("grpc.min_reconnect_backoff_ms", 100),
                 ("grpc.max_reconnect_backoff_ms", 1000),
             ],
         )

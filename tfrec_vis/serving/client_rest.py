@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from typing import Any
 from urllib.parse import quote
 
@@ -116,6 +116,8 @@ class RestTransport:
         try:
             answer = json.loads(text)
         except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
             answer = {"error": text.decode(errors="replace") or "an empty answer"}
         if status != 200 or "error" in answer:
             code = _CODES.get(status, "INTERNAL" if status >= 500 else "UNKNOWN")
@@ -150,9 +152,12 @@ class RestTransport:
                     if len(text) > self.max_message_bytes:
                         raise self._too_large(model, "an answer", len(text))
                     sock.settimeout(_left(deadline))
+                if response.length:
+                    raise IncompleteRead(bytes(text), response.length)
+                response.close()  # else the connection waits for more of it
                 done = True
                 return response.status, bytes(text)
-            except (ConnectionError, HTTPException):
+            except ConnectionError:
                 if fresh:
                     raise
                 # The server had closed this one while it was idle.
