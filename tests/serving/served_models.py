@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -58,3 +60,21 @@ def publish_texts(root: Path, factor: float) -> Path:
         tf.saved_model.save(tf.Module(), str(path), signatures)
 
     return publish(write, root, "texts")
+
+
+def rows_of(count: int) -> dict[str, Any]:
+    """Histories of all lengths up to 6."""
+    draw = random.Random(count)
+    return {
+        "item_id": [f"item {draw.randint(0, 10**9)}é" for _ in range(count)],
+        "history_item_id": [[str(i)] * draw.randint(0, 6) for i in range(count)],
+        "timestamp": [draw.randint(0, 10**6) for _ in range(count)],
+    }
+
+
+def scores_of(rows: dict[str, Any], factor: float = 10) -> list[float]:
+    """What the model is to answer."""
+    return [
+        factor * (len(item.encode()) + len(history)) + moment
+        for item, history, moment in zip(*rows.values(), strict=True)
+    ]
