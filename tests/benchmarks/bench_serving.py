@@ -269,7 +269,7 @@ Command: `python tests/benchmarks/bench_serving.py`
 A ranker (DIN, `{FEATURE}`, untrained; {ITEMS:,} items, vectors of {WIDTH}, {CLUSTERS} clusters,
 histories of {HISTORY} clicks, {EVENTS:,} dated clicks) answers requests of {BATCH} rows, random and
 full. It is served by `tests/serving/servicer.py`, a Python server of TensorFlow Serving's protocols
-({WORKERS} requests computed at a time, {QUEUE} more may wait), as no TensorFlow Serving was at hand.
+({WORKERS} requests computed at a time, {QUEUE} more may wait); TensorFlow Serving was not at hand.
 `tfrec_vis.serving.Client` asks without retries from {PROCESSES} processes that share the
 concurrency as threads, each with its next request as soon as the last is answered, for
 {SECONDS:.0f} s a line, after a warm-up. Latency is the client's: encoding, sending, queueing,

@@ -258,7 +258,6 @@ def main(arguments: list[str]) -> None:
     with Servicer(**vars(parser.parse_args(arguments))) as servicer:
         print(json.dumps([servicer.address, servicer.rest_address]), flush=True)
         sys.stdin.read()
-        print(json.dumps(servicer.answered), flush=True)
 
 
 if __name__ == "__main__":
