@@ -153,11 +153,11 @@ def _client() -> None:
     requests = _requests()
     for line in sys.stdin:
         address, protocol, threads, seconds = json.loads(line)
-        started = time.perf_counter()
         with (
             Client(address, protocol=protocol, timeout=TIMEOUT, retries=0) as client,
             ThreadPoolExecutor(max(threads, 1)) as pool,
         ):
+            started = time.perf_counter()  # the first client imports TensorFlow
             until = started + seconds
             asking = [pool.submit(_ask, client, requests, until, 7 * i) for i in range(threads)]
             asked = [request for thread in asking for request in thread.result()]
