@@ -15,12 +15,16 @@ from tfrec_vis.serving.rollback import rollback
 from tfrec_vis.serving.versions import versions
 
 if TYPE_CHECKING:
+    from tfrec_vis.serving.client import Client
+    from tfrec_vis.serving.client_error import ServingError
     from tfrec_vis.serving.encoder_export import export_encoder
     from tfrec_vis.serving.ranker_export import check_history, export_ranker
     from tfrec_vis.serving.validate import validate_ranker
     from tfrec_vis.serving.warmup import WarmupCall, read_warmup, write_warmup
 
 __all__ = [
+    "Client",
+    "ServingError",
     "WarmupCall",
     "check_history",
     "export_encoder",
@@ -37,6 +41,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Client": "client",
+    "ServingError": "client_error",
     "check_history": "ranker_export",
     "export_encoder": "encoder_export",
     "export_ranker": "ranker_export",
