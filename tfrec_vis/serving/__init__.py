@@ -16,6 +16,8 @@ from tfrec_vis.serving.rollback import rollback
 from tfrec_vis.serving.versions import versions
 
 if TYPE_CHECKING:
+    from tfrec_vis.serving.client import Client
+    from tfrec_vis.serving.client_error import ServingError
     from tfrec_vis.serving.encoder_export import export_encoder
     from tfrec_vis.serving.examples import serialized_examples
     from tfrec_vis.serving.pictures import picture_embedder
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from tfrec_vis.serving.warmup import WarmupCall, read_warmup, write_warmup
 
 __all__ = [
+    "Client",
+    "ServingError",
     "WarmupCall",
     "check_history",
     "export_encoder",
@@ -46,6 +50,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Client": "client",
+    "ServingError": "client_error",
     "WarmupCall": "warmup",
     "check_history": "ranker_export",
     "export_encoder": "encoder_export",
