@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from tfrec_vis.data import read_impressions, read_items, read_manifest
 from tfrec_vis.data.items import read_pictures
@@ -16,19 +15,20 @@ from tfrec_vis.evaluation.rows import category_numbers
 from tfrec_vis.pretraining import load
 from tfrec_vis.ranking import Ranker, RankerTables, parse_features
 from tfrec_vis.recipes import ExportSettings
-from tfrec_vis.serving import WarmupCall, export_encoder, export_ranker, write_warmup
-from tfrec_vis.serving.validate import requests_of
 from tfrec_vis.workflow.encoded import picture_size
 from tfrec_vis.workflow.evaluated import read_vectors
 from tfrec_vis.workflow.publishing import publish_checked
+from tfrec_vis.workflow.writers import Pictures, encoder_writer, ranker_writer, similar_writer
 
 _WARM_UP_ROWS = 16
 
 
 def export_models(work: Path, method: str, models: Path, out: Path, export: ExportSettings) -> None:
-    """Publishes the encoder, and the ranker of the report's primary row (the first of its seeds).
+    """Publishes the encoder, the neighbours' search, and the ranker of the report's primary row.
 
-    Both are checked first: ``publish_checked``.
+    Of the primary row's seeds the ranker is the first.
+
+    All are checked first: ``publish_checked``.
 
     Args:
         work: the work folder, with everything up to evaluation/ done.
@@ -41,24 +41,20 @@ def export_models(work: Path, method: str, models: Path, out: Path, export: Expo
         NotPublished: a model does not pass its checks.
     """
     prepared, evaluation = work / "prepared", work / "evaluation"
-    embeddings = Embeddings.read(work / "embeddings" / method)
-    manifest = read_manifest(prepared)
-    image_size = picture_size(work, method)
     catalogue = read_items(prepared, pictures=False)
-
     first = np.arange(1, min(len(catalogue), 1 + _WARM_UP_ROWS))
-    jpegs = read_pictures(prepared, first)
-
-    def encoder(folder: Path) -> None:
-        export_encoder(load(work / "pretrain" / method), image_size, embeddings, folder)
-        images = np.array(jpegs, object)
-        write_warmup(folder, [_answered(folder, {"image_bytes": images})], "encoder")
+    pictures = Pictures(
+        load(work / "pretrain" / method),
+        picture_size(work, method),
+        Embeddings.read(work / "embeddings" / method),
+        read_pictures(prepared, first),
+    )
 
     report = json.loads((evaluation / "report.json").read_text())
     primary, settings = report["primary"], report["settings"]["evaluate"]
     tables = RankerTables.build(
         prepared,
-        min(settings["history"], manifest["settings"]["max_history"]),
+        min(settings["history"], read_manifest(prepared)["settings"]["max_history"]),
         settings["min_count"],
     )
     vectors = read_vectors(work / "embeddings" / method, prepared, "courier")
@@ -73,18 +69,14 @@ def export_models(work: Path, method: str, models: Path, out: Path, export: Expo
     ranker.set_learned(read_weights(evaluation / "runs" / primary["run"]))
     rows = read_impressions(prepared, "test", tables.history)
     rows = rows.take(np.arange(min(_WARM_UP_ROWS, len(rows))))
-    requests = requests_of(rows, catalogue.item_id)
 
-    def ranking(folder: Path) -> None:
-        export_ranker(ranker, tables, folder)
-        write_warmup(folder, [_answered(folder, requests)], "ranker")
-
-    writers = {"encoder": encoder, "ranker": ranking}
+    kept = {name: settings[name] for name in ("min_count", "gates", "images_off")}
+    writers = {
+        "encoder": encoder_writer(pictures),
+        "ranker": ranker_writer(
+            ranker, tables, rows, pictures, embedding=method, run=primary["run"], **kept
+        ),
+        "similar": similar_writer(pictures),
+    }
     published = publish_checked(writers, models, prepared, export)
     (out / "published.json").write_text(json.dumps(published, indent=1))
-
-
-def _answered(folder: Path, inputs: dict[str, np.ndarray]) -> WarmupCall:
-    call = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    answers = call(**{name: tf.constant(value) for name, value in inputs.items()})
-    return WarmupCall(inputs, {name: value.numpy() for name, value in answers.items()})
