@@ -14,10 +14,14 @@ from tfrec_vis.serving.versions import versions
 
 if TYPE_CHECKING:
     from tfrec_vis.serving.encoder_export import export_encoder
+    from tfrec_vis.serving.published_encoder import PublishedEncoder
     from tfrec_vis.serving.ranker_export import check_history, export_ranker
+    from tfrec_vis.serving.ranker_state import RankerState
     from tfrec_vis.serving.warmup import write_warmup
 
 __all__ = [
+    "PublishedEncoder",
+    "RankerState",
     "check_history",
     "export_encoder",
     "export_ranker",
@@ -28,6 +32,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "PublishedEncoder": "published_encoder",
+    "RankerState": "ranker_state",
     "check_history": "ranker_export",
     "export_encoder": "encoder_export",
     "export_ranker": "ranker_export",
