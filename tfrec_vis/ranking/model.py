@@ -33,7 +33,8 @@ class Ranker(tfrs.models.Model):
     Inputs (``RankerTables.inputs``): user, item int [n], history int [n, L], timestamp int64
     [n], context numbers int [n]; for ``sim_score`` and ``sim_tier`` perhaps cosines float32
     [n, L], of the target with each click (0 at padding); without them they are computed from the
-    vectors (``visual={"vector_dim": d}``).
+    vectors (``visual={"vector_dim": d}``); and perhaps target, a dict of what ``VisualFeatures``
+    takes for pictures that are not in its tables.
 
     Every item is its attributes' embeddings, the user and each context feature an embedding. The
     numbers are the share of history items with the target's value of each attribute
@@ -114,7 +115,8 @@ class Ranker(tfrs.models.Model):
         shares = tf.cast(numbers[:, : -self.standardize.width], self.compute_dtype)
         dense = [shares, self.standardize(numbers[:, -self.standardize.width :])]
         if self.visual is not None:
-            dense.append(self.visual(item, history, inputs.get("cosines")))
+            given = inputs.get("cosines"), inputs.get("target")
+            dense.append(self.visual(item, history, *given))
         fields = [self.user(inputs["user"])]
         fields += [layer(inputs[f"context_{n}"]) for n, layer in self.context.items()]
         top = self.body(

@@ -14,15 +14,18 @@ from tfrec_vis.evaluation.cells import read_weights
 from tfrec_vis.evaluation.rows import category_numbers
 from tfrec_vis.pretraining import load
 from tfrec_vis.ranking import Ranker, RankerTables, parse_features
-from tfrec_vis.serving import export_encoder, export_ranker, publish, write_warmup
+from tfrec_vis.serving import publish
 from tfrec_vis.workflow.encoded import picture_size
 from tfrec_vis.workflow.evaluated import read_vectors
+from tfrec_vis.workflow.writers import Pictures, encoder_writer, ranker_writer, similar_writer
 
 _WARM_UP_ROWS = 16
 
 
 def export_models(work: Path, method: str, models: Path, out: Path) -> None:
-    """Publishes the encoder, and the ranker of the report's primary row (the first of its seeds).
+    """Publishes the encoder, the neighbours' search, and the ranker of the report's primary row.
+
+    Of the primary row's seeds the ranker is the first.
 
     Args:
         work: the work folder, with everything up to evaluation/ done.
@@ -31,23 +34,20 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
         out: gets published.json, the versions' paths.
     """
     prepared, evaluation = work / "prepared", work / "evaluation"
-    embeddings = Embeddings.read(work / "embeddings" / method)
-    manifest = read_manifest(prepared)
-    image_size = picture_size(work, method)
     catalogue = read_items(prepared, pictures=False)
-
     first = np.arange(1, min(len(catalogue), 1 + _WARM_UP_ROWS))
-    jpegs = read_pictures(prepared, first)
-
-    def encoder(folder: Path) -> None:
-        export_encoder(load(work / "pretrain" / method), image_size, embeddings, folder)
-        write_warmup(folder, {"image_bytes": np.array(jpegs, object)}, "encoder")
+    pictures = Pictures(
+        load(work / "pretrain" / method),
+        picture_size(work, method),
+        Embeddings.read(work / "embeddings" / method),
+        read_pictures(prepared, first),
+    )
 
     report = json.loads((evaluation / "report.json").read_text())
     primary, settings = report["primary"], report["settings"]["evaluate"]
     tables = RankerTables.build(
         prepared,
-        min(settings["history"], manifest["settings"]["max_history"]),
+        min(settings["history"], read_manifest(prepared)["settings"]["max_history"]),
         settings["min_count"],
     )
     vectors = read_vectors(work / "embeddings" / method, prepared, "courier")
@@ -62,20 +62,17 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
     ranker.set_learned(read_weights(evaluation / "runs" / primary["run"]))
     rows = read_impressions(prepared, "test", tables.history)
     rows = rows.take(np.arange(min(_WARM_UP_ROWS, len(rows))))
-    requests = {
-        "user_id": rows.user_id,
-        "item_id": catalogue.item_id[rows.item_index],
-        "history_item_id": catalogue.item_id[rows.history],
-        "timestamp": rows.timestamp,
-        **rows.context,
+
+    kept = {name: settings[name] for name in ("min_count", "gates", "images_off")}
+    writers = {
+        "encoder": encoder_writer(pictures),
+        "ranker": ranker_writer(
+            ranker, tables, rows, pictures, embedding=method, run=primary["run"], **kept
+        ),
+        "similar": similar_writer(pictures),
     }
-
-    def ranking(folder: Path) -> None:
-        export_ranker(ranker, tables, folder)
-        write_warmup(folder, requests, "ranker")
-
     published = {}
-    for name, write in (("encoder", encoder), ("ranker", ranking)):
+    for name, write in writers.items():
         published[name] = str(publish(write, models, name))
         print(f"  {name}: {published[name]}", flush=True)
     (out / "published.json").write_text(json.dumps(published, indent=1))
