@@ -18,7 +18,8 @@ from tfrec_vis.data import PreparedDataError
 from tfrec_vis.prepare import drift
 
 COMMANDS = (
-    "run prepare pretrain embed evaluate export report simulate similar convert-weights demo doctor"
+    "run prepare pretrain embed evaluate export check rollback report simulate similar "
+    "convert-weights demo doctor"
 ).split()
 
 Call = Callable[..., tuple[int, str, str]]
@@ -30,7 +31,7 @@ def call(
 ) -> Call:
     """Calls a command in this process: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tfrec_vis.workflow.run, "_make_deterministic", lambda: None)
+    monkeypatch.setattr(tfrec_vis.workflow.run, "make_deterministic", lambda: None)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tfrec-vis", *map(str, arguments)])

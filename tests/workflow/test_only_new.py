@@ -92,7 +92,7 @@ def replace_training(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(stages, "train", train)
     patch.setattr(stages, "build_encoder", build_encoder)
-    patch.setattr(tfrec_vis.workflow.run, "_make_deterministic", lambda: None)
+    patch.setattr(tfrec_vis.workflow.run, "make_deterministic", lambda: None)
     patch.setattr(tfrec_vis.workflow.run, "check_fits", lambda *_: None)
 
 
