@@ -18,7 +18,7 @@ from tfrec_vis.data import PreparedDataError
 from tfrec_vis.prepare import drift
 
 COMMANDS = (
-    "run prepare pretrain embed evaluate export check rollback report simulate similar "
+    "run prepare pretrain embed evaluate export refresh check rollback report simulate similar "
     "convert-weights demo doctor"
 ).split()
 

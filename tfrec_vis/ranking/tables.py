@@ -132,20 +132,16 @@ class RankerTables:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> RankerTables:
         """The tables that ``arrays`` gave."""
         names = tuple(str(name) for name in arrays["attributes"])
-        given = {f.name: arrays[f.name] for f in fields(cls) if f.name in arrays}
+        given: dict[str, Any] = {f.name: arrays[f.name] for f in fields(cls) if f.name in arrays}
         given |= {name: int(arrays[name]) for name in ("history", "seen_items")}
-        return cls(
-            **{
-                **given,
-                "attributes": names,
-                "buckets": tuple(arrays[f"buckets/{a}"] for a in range(len(names))),
-                "context": {
-                    name.removeprefix("context/"): known
-                    for name, known in arrays.items()
-                    if name.startswith("context/")
-                },
-            }
-        )
+        given["attributes"] = names
+        given["buckets"] = tuple(arrays[f"buckets/{a}"] for a in range(len(names)))
+        given["context"] = {
+            name.removeprefix("context/"): known
+            for name, known in arrays.items()
+            if name.startswith("context/")
+        }
+        return cls(**given)
 
     def inputs(self, rows: Impressions) -> dict[str, np.ndarray]:
         """The ranker's inputs for some rows, ids as numbers."""

@@ -60,9 +60,7 @@ def export_models(
     state = RankerState(
         feature=primary["feature"],
         ranker=primary["ranker"],
-        tables=RankerTables.build(
-            prepared, min(chosen["history"], longest), chosen["min_count"]
-        ),
+        tables=RankerTables.build(prepared, min(chosen["history"], longest), chosen["min_count"]),
         learned=read_weights(evaluation / "runs" / primary["run"]),
         categories=names if chosen["gates"] else names[:0],
         images_off=np.array(chosen["images_off"], np.str_),
