@@ -28,7 +28,7 @@ def build_ranker(state: RankerState, vectors: Vectors, prepared: Path) -> Ranker
     ranker = Ranker(state.tables, state.feature, ranker=state.ranker, visual=visual)
     if ranker.visual is not None:
         number = {name: i for i, name in enumerate(state.categories)}
-        numbers = np.array([number.get(name, 0) for name in category], np.int32)
+        numbers = np.array([0, *(number.get(name, 0) for name in category[1:])], np.int32)
         ranker.visual.set_tables(**vectors.tables, categories=numbers)
     ranker.set_grown(state.learned)
     return ranker
