@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +43,18 @@ class Shop:
             (self.folder / f"all-{name}.txt").write_text(whole)
         self.write(slice(1, -NEW))
 
-    def write(self, items: slice) -> None:
-        """Only these lines of the catalogue, and of the log what is theirs."""
+    def write(self, items: slice, start: float = 0, end: float = np.inf) -> None:
+        """Only these lines of the catalogue, and of the log what is theirs in [start, end)."""
         lines = (self.folder / "all-items.txt").read_text().splitlines(keepends=True)
         known = {line.split(",")[0] for line in lines[items]}
         log = (self.folder / "all-log.txt").read_text().splitlines(keepends=True)
-        at = log[0].rstrip().split(",").index("item_id")
-        rows = [row for row in log[1:] if row.rstrip().split(",")[at] in known]
+        item, time = (log[0].rstrip().split(",").index(n) for n in ("item_id", "timestamp"))
+        cells = [row.rstrip().split(",") for row in log[1:]]
+        rows = [
+            row
+            for row, cell in zip(log[1:], cells, strict=True)
+            if cell[item] in known and start <= int(cell[time]) < end
+        ]
         (self.folder / "items.csv").write_text("".join([lines[0], *lines[items]]))
         (self.folder / "log.csv").write_text("".join([log[0], *rows]))
 
@@ -72,11 +78,12 @@ class Shop:
 
 def replace_training(patch: pytest.MonkeyPatch) -> None:
     def train(
-        prepared: Path, out: Path, settings: object, logs: Path, profile: bool = False
+        prepared: Path, out: Path, run: PretrainSettings, logs: Path, profile: bool = False
     ) -> None:
         model = Courier(encoder(), 8, num_heads=2)
         model(np.zeros([1, 32, 32, 3], np.uint8))
         model.save(out / "model.keras")
+        (out / "settings.json").write_text(json.dumps({"image_size": run.image_size}))
 
     def build_encoder(settings: PretrainSettings) -> keras.Model:
         keras.utils.set_random_seed(settings.seed)

@@ -71,11 +71,10 @@ def refresh(recipe: Recipe, work: Path) -> Refreshed:
     known = _embeddings(folder)
     for export in current.values():
         _check_fits(export, known, folder)
+    _check_grown(current["ranker"], prepared)
     state = RankerState.read(current["ranker"])
-
     encoder = PublishedEncoder(current["encoder"])
     stages = only_new(stages, encoder)
-    _check_grown(current["ranker"], prepared)
     run_stage(next(stage for stage in stages if stage.folder == folder))
     rate = None
     if encoder.items:
