@@ -55,7 +55,9 @@ def publish_checked(
             found["validation"] = {**gate, "current_version": newest}
             told += _gate_text(gate, newest)
         print(told, flush=True)
-        (folder / BLESSING).write_text(json.dumps(found, indent=1))
+        blessing = folder / BLESSING
+        blessing.parent.mkdir(exist_ok=True)
+        blessing.write_text(json.dumps(found, indent=1))
 
     def checked(name: str) -> Callable[[Path], None]:
         return lambda folder: check(name, folder)
