@@ -57,7 +57,9 @@ def write_tiny_models(prepared: Path, folder: Path, feature: str = FEATURE) -> P
             semantic_ids=embeddings.semantic_ids_for(catalogue.item_id),
             categories=numbers,
         )
-    _shake(ranker, 0.25)
+    _shake(ranker, 0.12)
+    train = tables.inputs(read_impressions(prepared, "train", HISTORY))
+    ranker.fit_scale(ranker.numbers(train))
     rows = read_impressions(prepared, "test", HISTORY).take(np.arange(ROWS))
     writers = {
         "encoder": encoder_writer(pictures),
