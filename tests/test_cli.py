@@ -322,6 +322,15 @@ def write_version(folder: Path) -> None:
     (folder / "saved_model.pb").write_text("model")
 
 
+def test_refresh_before_anything_is_published(
+    call: Call, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec_vis.workflow.refresh.make_deterministic", lambda: None)
+    message = refusal(call, "refresh", shop / "recipe.yaml", "--work", "day")
+    assert "day/saved_models/encoder: nothing is published there; run `tfrec-vis run" in message
+    assert "cannot read the recipe" in refusal(call, "refresh", "none.yaml")
+
+
 def test_check_prints_what_it_found(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
