@@ -96,9 +96,9 @@ def tensor(values: np.ndarray) -> tf.Tensor:
 def operations(model: Path) -> set[str]:
     """Of the graph and of all functions in it, whatever calls them."""
     graph = meta_graph(model).graph_def
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    functions = {function.signature.name for function in graph.library.function}
-    return {node.op for node in nodes} - functions
+    functions = {function.signature.name: function.node_def for function in graph.library.function}
+    nodes = [*graph.node, *(node for part in functions.values() for node in part)]
+    return {node.op for node in nodes} - set(functions)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)

@@ -36,6 +36,7 @@ CASES = (
     ("vector+sim_score+cluster_id+sim_tier+semantic_id", "din"),
 )
 
+
 @pytest.fixture(scope="module")
 def exported(
     tmp_path_factory: pytest.TempPathFactory,

@@ -160,7 +160,7 @@ def _clear_neighbours(
     # Items that look the same come in their order, but which of them is the last is open.
     clear = ((gaps[:, : k - 1] == 0) | (gaps[:, : k - 1] > _GAP)).all(axis=1)
     clear &= (gaps[:, k - 1 :] > _GAP).all(axis=1)
-    chosen = np.flatnonzero(clear)[:_TRIED // 4]
+    chosen = np.flatnonzero(clear)[: _TRIED // 4]
     answer = {"item_id": made.item_id[rows[chosen, :k]], "score": scores[chosen, :k]}
     return chosen, answer
 
