@@ -16,6 +16,8 @@ from tfrec_vis.serving.rollback import rollback
 from tfrec_vis.serving.versions import versions
 
 if TYPE_CHECKING:
+    from tfrec_vis.serving.client import Client
+    from tfrec_vis.serving.client_error import ServingError
     from tfrec_vis.serving.encoder_export import export_encoder
     from tfrec_vis.serving.examples import serialized_examples
     from tfrec_vis.serving.pictures import picture_embedder
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = [
     "PublishedEncoder",
     "RankerState",
+    "Client",
+    "ServingError",
     "WarmupCall",
     "check_history",
     "export_encoder",
@@ -53,6 +57,8 @@ _LAZY = {
     "PublishedEncoder": "published_encoder",
     "RankerState": "ranker_state",
     "WarmupCall": "warmup",
+    "Client": "client",
+    "ServingError": "client_error",
     "check_history": "ranker_export",
     "export_encoder": "encoder_export",
     "export_ranker": "ranker_export",
