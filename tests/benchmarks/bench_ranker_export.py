@@ -51,15 +51,19 @@ def _case(feature: str) -> dict:
         }
         for _ in range(16)
     ]
-    taken = []
+    taken, used = [], 0.0
     for i in range(WARM + CALLS):
+        if i == WARM:
+            used = time.process_time()
         started = time.perf_counter()
         call(**requests[i % len(requests)])["ctr"].numpy()
         taken.append(1e3 * (time.perf_counter() - started))
+    used = 1e3 * (time.process_time() - used) / CALLS
     p50, p99 = np.percentile(taken[WARM:], [50, 99])
     return {
         "what": f"exported ranker (DIN, {feature}), {ROWS} rows with {HISTORY} clicks each, warm",
         "target": f"p99 < {BOUND:.0f} ms",
-        "measured": f"p99 {p99:.1f} ms, p50 {p50:.1f} ms, {CALLS} calls in a row",
+        "measured": f"p99 {p99:.1f} ms, p50 {p50:.1f} ms, of processors {used:.1f} ms a call; "
+        f"{CALLS} calls in a row",
         "holds": bool(p99 < BOUND),
     }

@@ -29,6 +29,7 @@ from tfrec_vis.serving import (
     write_export_metadata,
     write_warmup,
 )
+from tfrec_vis.serving.validate import requests_of
 
 Writer = Callable[[Path], None]
 _TRIED = 64
@@ -105,7 +106,7 @@ def ranker_writer(
     Args:
         ranker: the model.
         tables: the tables it was built with.
-        rows: impressions for the warm-up.
+        rows: impressions for the warm-up, histories as long as the ranker reads them.
         pictures: of the encoder that made the ranker's vectors.
         described: further fields of its description.
     """
@@ -168,13 +169,7 @@ def _clear_neighbours(
 def _ranker_calls(
     ranker: Ranker, tables: RankerTables, rows: Impressions, pictures: Pictures
 ) -> list[WarmupCall]:
-    request = {
-        "user_id": rows.user_id,
-        "item_id": tables.item_id[rows.item_index],
-        "history_item_id": tables.item_id[rows.history[:, : tables.history]],
-        "timestamp": rows.timestamp,
-        **{name: rows.context[name] for name in tables.context},
-    }
+    request = requests_of(rows, tables.item_id)
     inputs = tables.inputs(rows)
     outputs = {"ctr": _scores(ranker, inputs)}
     calls = [
