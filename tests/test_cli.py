@@ -19,7 +19,7 @@ from tfrec_vis.errors import NotPublished
 from tfrec_vis.prepare import drift
 
 COMMANDS = (
-    "run prepare pretrain embed evaluate export check rollback report simulate similar "
+    "run prepare pretrain embed evaluate export refresh check rollback report simulate similar "
     "convert-weights demo doctor"
 ).split()
 
@@ -32,7 +32,7 @@ def call(
 ) -> Call:
     """Calls a command in this process: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tfrec_vis.workflow.run, "_make_deterministic", lambda: None)
+    monkeypatch.setattr(tfrec_vis.workflow.run, "make_deterministic", lambda: None)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tfrec-vis", *map(str, arguments)])
@@ -320,6 +320,15 @@ def test_the_installed_command_writes_one_line_and_exits_with_2() -> None:
 
 def write_version(folder: Path) -> None:
     (folder / "saved_model.pb").write_text("model")
+
+
+def test_refresh_before_anything_is_published(
+    call: Call, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec_vis.workflow.refresh.make_deterministic", lambda: None)
+    message = refusal(call, "refresh", shop / "recipe.yaml", "--work", "day")
+    assert "day/saved_models/encoder: nothing is published there; run `tfrec-vis run" in message
+    assert "cannot read the recipe" in refusal(call, "refresh", "none.yaml")
 
 
 def test_check_prints_what_it_found(

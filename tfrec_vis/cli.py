@@ -6,6 +6,8 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -16,6 +18,7 @@ import typer  # noqa: E402
 from tfrec_vis.errors import InputError, NotPublished  # noqa: E402
 
 if TYPE_CHECKING:
+    from tfrec_vis.recipes import Recipe
     from tfrec_vis.workflow import PrepareOptions
 
 app = typer.Typer(
@@ -113,15 +116,26 @@ def _run(
     add_only: bool = False,
     profile: bool = False,
 ) -> None:
+    from tfrec_vis.workflow import run_recipe
+
+    with _work_folder(recipe, work, settings) as (loaded, folder):
+        run_recipe(loaded, folder, only, until, force, preparation, add_only, profile)
+
+
+@contextmanager
+def _work_folder(
+    recipe: Path, work: Path | None, settings: list[str] | None
+) -> Iterator[tuple[Recipe, Path]]:
+    """The recipe and its work folder, which is this command's alone."""
     from tfrec_vis.data import PreparedDataError
     from tfrec_vis.recipes import load_recipe
-    from tfrec_vis.workflow import locked, run_recipe
+    from tfrec_vis.workflow import locked
 
     loaded = load_recipe(recipe, settings or [])
     folder = work or Path("runs") / loaded.name
     try:
         with locked(folder):
-            run_recipe(loaded, folder, only, until, force, preparation, add_only, profile)
+            yield loaded, folder
     except PreparedDataError as error:
         raise InputError(str(error)) from error
 
@@ -220,6 +234,15 @@ def evaluate(recipe: RecipeFile, work: Work = None, settings: Settings = None) -
 def export(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
     """Publish encoder and ranker as SavedModels."""
     _run(recipe, work, settings, only="export")
+
+
+@app.command()
+def refresh(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+    """After prepare --append: new items and clicks into the published models, without training."""
+    from tfrec_vis.workflow.refresh import refresh as renew
+
+    with _work_folder(recipe, work, settings) as (loaded, folder):
+        renew(loaded, folder)
 
 
 @app.command()

@@ -188,6 +188,24 @@ class Ranker(tfrs.models.Model):
         for name, variable in variables.items():
             variable.assign(values[name])
 
+    def set_grown(self, values: Mapping[str, np.ndarray]) -> None:
+        """Sets what ``learned`` gave of the same ranker over fewer categories, the first of these.
+
+        A category that came since has the mean of the trained gates (of their logits): the layer
+        behind them takes up what all have in common.
+
+        Raises:
+            ValueError: values of another ranker.
+        """
+        variables, grown = self._learned_variables(), dict(values)
+        gates = {} if self.visual is None else self.visual.gate_layers
+        gated = {layer.gate.ref() for layer in gates.values()}
+        for name, variable in variables.items():
+            if variable.ref() in gated and name in grown:
+                new = variable.shape[0] - len(grown[name])
+                grown[name] = np.pad(grown[name], (0, new), constant_values=grown[name].mean())
+        self.set_learned(grown)
+
     def start_from(self, values: Mapping[str, np.ndarray]) -> None:
         """Goes on from what ``learned`` gave of the same ranker without images.
 

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from tfrec_vis.serving.encoder_export import export_encoder
     from tfrec_vis.serving.examples import serialized_examples
     from tfrec_vis.serving.pictures import picture_embedder
+    from tfrec_vis.serving.published_encoder import PublishedEncoder
     from tfrec_vis.serving.ranker_export import check_history, export_ranker
+    from tfrec_vis.serving.ranker_state import RankerState
     from tfrec_vis.serving.similar_export import export_similar
     from tfrec_vis.serving.validate import validate_ranker
     from tfrec_vis.serving.warmup import WarmupCall, read_warmup, write_warmup
 
 __all__ = [
+    "PublishedEncoder",
+    "RankerState",
     "Client",
     "ServingError",
     "WarmupCall",
@@ -51,6 +55,8 @@ __all__ = [
 
 _LAZY = {
     "Client": "client",
+    "PublishedEncoder": "published_encoder",
+    "RankerState": "ranker_state",
     "ServingError": "client_error",
     "WarmupCall": "warmup",
     "check_history": "ranker_export",

@@ -72,7 +72,7 @@ def build_stages(
         resumable=True,
         keeps="runs",
     )
-    models = Path(recipe.export.path) if recipe.export.path else work / "saved_models"
+    models = models_folder(recipe, work)
     exported = Stage(
         "export",
         work / "exported",
@@ -108,6 +108,11 @@ def _pretrain_stage(
         make,
         resumable=True,
     )
+
+
+def models_folder(recipe: Recipe, work: Path) -> Path:
+    """Where the recipe's models are published."""
+    return Path(recipe.export.path) if recipe.export.path else work / "saved_models"
 
 
 def write_report(work: Path, stages: Sequence[Stage]) -> None:

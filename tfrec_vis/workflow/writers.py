@@ -75,7 +75,8 @@ class Pictures:
     def described(self) -> dict[str, Any]:
         """What every export says of its encoder and data."""
         names = ("encoder_fingerprint", "data_manifest_sha256")
-        return {name: self.embeddings.metadata[name] for name in names}
+        described = {name: self.embeddings.metadata[name] for name in names}
+        return {**described, "fitted_sha256": self.embeddings.fitted_sha256}
 
 
 def encoder_writer(pictures: Pictures) -> Writer:
