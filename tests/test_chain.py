@@ -129,6 +129,21 @@ def test_the_exported_ranker_gives_the_scores_that_were_judged(work: Path) -> No
     np.testing.assert_allclose(answered, scores, atol=1e-5)
 
 
+def test_what_is_published_was_checked(work: Path) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    primary = json.loads((work / "report.json").read_text())["primary"]
+    names = [primary[name] for name in ("embedding", "feature", "ranker", "protocol")]
+    predictions = pd.read_parquet(work / "evaluation/predictions.parquet")
+    expected = roc_auc_score(predictions["clicked"], predictions["/".join([*names, "0/0"])])
+    folder = work / "saved_models/ranker/1"
+    found = json.loads((folder / "assets.extra/blessing.json").read_text())
+    assert found["validation"]["auc"] == pytest.approx(expected, abs=1e-4)
+    assert found["validation"]["rows"] == len(predictions)
+    assert found["infra"]["largest_difference"] <= 1e-5
+    assert 0 < found["infra"]["latency_ms"]["p99"] < 1000
+
+
 def in_process(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     """Calls the command without a process of its own, which takes ten seconds to start."""
     monkeypatch.setattr(sys, "argv", ["tfrec-vis", *map(str, arguments)])

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from clean_process import call_in_clean_process
+from tensorflow_serving.apis import prediction_log_pb2
 
 from tfrec_vis.data import Impressions
 from tfrec_vis.errors import InputError
 from tfrec_vis.ranking import Ranker, RankerTables, Trainer
-from tfrec_vis.serving import export_ranker, write_warmup
+from tfrec_vis.serving import WarmupCall, export_ranker, write_warmup
 from tfrec_vis.serving.click_history import compact_history
 
 ITEMS, WIDTH, HISTORY, ROWS, DAY = 30, 5, 6, 40, 86_400
@@ -358,10 +359,9 @@ def test_answers_a_hundred_rows_quickly(exported: dict[str, tuple[Path, np.ndarr
 def test_warm_up_is_a_request_the_model_answers(
     exported: dict[str, tuple[Path, np.ndarray]],
 ) -> None:
-    prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
     path, scores = exported["vector"]
     request = as_request(impressions())
-    assert write_warmup(path, request, "ranker")
+    write_warmup(path, [WarmupCall(request, {"ctr": scores})], "ranker")
     file = path / "assets.extra/tf_serving_warmup_requests"
     (record,) = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
     sent = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request

@@ -8,20 +8,29 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tfrec_vis.serving.infra_check import infra_check
 from tfrec_vis.serving.models_config import write_models_config
-from tfrec_vis.serving.publish import publish
+from tfrec_vis.serving.publish import publish, publish_together
+from tfrec_vis.serving.rollback import rollback
 from tfrec_vis.serving.versions import versions
 
 if TYPE_CHECKING:
     from tfrec_vis.serving.encoder_export import export_encoder
     from tfrec_vis.serving.ranker_export import check_history, export_ranker
-    from tfrec_vis.serving.warmup import write_warmup
+    from tfrec_vis.serving.validate import validate_ranker
+    from tfrec_vis.serving.warmup import WarmupCall, read_warmup, write_warmup
 
 __all__ = [
+    "WarmupCall",
     "check_history",
     "export_encoder",
     "export_ranker",
+    "infra_check",
     "publish",
+    "publish_together",
+    "read_warmup",
+    "rollback",
+    "validate_ranker",
     "versions",
     "write_models_config",
     "write_warmup",
@@ -31,6 +40,9 @@ _LAZY = {
     "check_history": "ranker_export",
     "export_encoder": "encoder_export",
     "export_ranker": "ranker_export",
+    "WarmupCall": "warmup",
+    "validate_ranker": "validate",
+    "read_warmup": "warmup",
     "write_warmup": "warmup",
 }
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from tfrec_vis.data import read_impressions, read_items, read_manifest
 from tfrec_vis.data.items import read_pictures
@@ -14,21 +15,30 @@ from tfrec_vis.evaluation.cells import read_weights
 from tfrec_vis.evaluation.rows import category_numbers
 from tfrec_vis.pretraining import load
 from tfrec_vis.ranking import Ranker, RankerTables, parse_features
-from tfrec_vis.serving import export_encoder, export_ranker, publish, write_warmup
+from tfrec_vis.recipes import ExportSettings
+from tfrec_vis.serving import WarmupCall, export_encoder, export_ranker, write_warmup
+from tfrec_vis.serving.validate import requests_of
 from tfrec_vis.workflow.encoded import picture_size
 from tfrec_vis.workflow.evaluated import read_vectors
+from tfrec_vis.workflow.publishing import publish_checked
 
 _WARM_UP_ROWS = 16
 
 
-def export_models(work: Path, method: str, models: Path, out: Path) -> None:
+def export_models(work: Path, method: str, models: Path, out: Path, export: ExportSettings) -> None:
     """Publishes the encoder, and the ranker of the report's primary row (the first of its seeds).
+
+    Both are checked first: ``publish_checked``.
 
     Args:
         work: the work folder, with everything up to evaluation/ done.
         method: of the pre-training.
         models: where models are published.
         out: gets published.json, the versions' paths.
+        export: the recipe's section.
+
+    Raises:
+        NotPublished: a model does not pass its checks.
     """
     prepared, evaluation = work / "prepared", work / "evaluation"
     embeddings = Embeddings.read(work / "embeddings" / method)
@@ -41,7 +51,8 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
 
     def encoder(folder: Path) -> None:
         export_encoder(load(work / "pretrain" / method), image_size, embeddings, folder)
-        write_warmup(folder, {"image_bytes": np.array(jpegs, object)}, "encoder")
+        images = np.array(jpegs, object)
+        write_warmup(folder, [_answered(folder, {"image_bytes": images})], "encoder")
 
     report = json.loads((evaluation / "report.json").read_text())
     primary, settings = report["primary"], report["settings"]["evaluate"]
@@ -62,20 +73,18 @@ def export_models(work: Path, method: str, models: Path, out: Path) -> None:
     ranker.set_learned(read_weights(evaluation / "runs" / primary["run"]))
     rows = read_impressions(prepared, "test", tables.history)
     rows = rows.take(np.arange(min(_WARM_UP_ROWS, len(rows))))
-    requests = {
-        "user_id": rows.user_id,
-        "item_id": catalogue.item_id[rows.item_index],
-        "history_item_id": catalogue.item_id[rows.history],
-        "timestamp": rows.timestamp,
-        **rows.context,
-    }
+    requests = requests_of(rows, catalogue.item_id)
 
     def ranking(folder: Path) -> None:
         export_ranker(ranker, tables, folder)
-        write_warmup(folder, requests, "ranker")
+        write_warmup(folder, [_answered(folder, requests)], "ranker")
 
-    published = {}
-    for name, write in (("encoder", encoder), ("ranker", ranking)):
-        published[name] = str(publish(write, models, name))
-        print(f"  {name}: {published[name]}", flush=True)
+    writers = {"encoder": encoder, "ranker": ranking}
+    published = publish_checked(writers, models, prepared, export)
     (out / "published.json").write_text(json.dumps(published, indent=1))
+
+
+def _answered(folder: Path, inputs: dict[str, np.ndarray]) -> WarmupCall:
+    call = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    answers = call(**{name: tf.constant(value) for name, value in inputs.items()})
+    return WarmupCall(inputs, {name: value.numpy() for name, value in answers.items()})

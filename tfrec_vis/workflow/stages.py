@@ -78,7 +78,7 @@ def build_stages(
         work / "exported",
         str(models.resolve()),
         [prepared, *trained.values(), *embeddings, evaluated],
-        lambda out: export_models(work, run.method, models, out),
+        lambda out: export_models(work, run.method, models, out, recipe.export),
     )
     return [prepared, *trained.values(), *embeddings, evaluated, exported]
 
