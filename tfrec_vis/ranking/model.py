@@ -120,11 +120,13 @@ class Ranker(tfrs.models.Model):
         fields = [self.user(inputs["user"])]
         fields += [layer(inputs[f"context_{n}"]) for n, layer in self.context.items()]
         top = self.body(
-            self.attributes(tf.gather(self.rows, item)),
-            self.attributes(tf.gather(self.rows, history)),
-            history > 0,
-            tf.stack(fields, axis=1),
-            tf.concat(dense, axis=1),
+            {
+                "target": self.attributes(tf.gather(self.rows, item)),
+                "history": self.attributes(tf.gather(self.rows, history)),
+                "history_mask": history > 0,
+                "fields": tf.stack(fields, axis=1),
+                "dense": tf.concat(dense, axis=1),
+            }
         )
         return self.logit(top)[:, 0]
 
