@@ -419,7 +419,9 @@ def test_an_item_whose_photo_is_missing_comes_when_it_is_there(cheap: GrowingSho
     (cheap.folder / "all-items.txt").write_text(f"{lines}{late}\n")
     cheap.append(slice(-3, None))
     assert "late" not in read_items(cheap.work / "prepared", pictures=False).item_id
-    assert cheap.refresh().new_items == 0
+    result = cheap.refresh()
+    assert result.new_items == 0 and set(result.published) == {"ranker", "similar"}
+    assert cheap.refresh() == Refreshed(0, None, {})
     shutil.copy(cheap.folder / "photos" / f"{cells[0]}.jpg", cheap.folder / "photos/late.jpg")
     cheap.append(slice(-2, None))
     assert cheap.refresh().new_items == 1
