@@ -410,6 +410,14 @@ def test_a_killed_refresh_leaves_old_or_new_and_is_taken_up(
     shutil.rmtree(cheap.export("similar", 2))  # as if killed before it was there
     assert set(cheap.refresh().published) == {"similar"}
     assert cheap.versions() == [[1], [1, 2], [1, 2]]
+    # A run with another encoder, killed before its last rename, leaves the neighbours of the former.
+    file = cheap.export("similar", 2) / "assets.extra/tfrec_vis.json"
+    for field in ("encoder_fingerprint", "fitted_sha256"):
+        described = json.loads(file.read_text())
+        file.write_text(json.dumps({**described, field: "0" * 64}))
+        assert set(cheap.refresh().published) == {"similar"}
+        file = cheap.export("similar", cheap.versions()[2][-1]) / "assets.extra/tfrec_vis.json"
+    assert cheap.refresh().published == {}
 
 
 def test_an_item_whose_photo_is_missing_comes_when_it_is_there(cheap: GrowingShop) -> None:
