@@ -27,8 +27,8 @@ def export_encoder(
         both give         {embedding: float32 [n, d], cluster_id: int32 [n]}
 
     Pictures are JPEG, PNG, GIF (first frame) or BMP and already upright: EXIF orientation is
-    not read. A picture that is empty, of another format or broken fails the request with
-    InvalidArgument; of the first two kinds the message gives the positions.
+    not read. A picture that is empty, of another format, of more than 50 million pixels or broken
+    fails the request with InvalidArgument; of all but broken ones the message gives the positions.
 
     Args:
         encode: a Keras model, pictures uint8 [n, h, w, 3] -> [n, d]; called with

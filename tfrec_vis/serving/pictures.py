@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfrec_vis.data import decode_letterboxed_batch
 from tfrec_vis.embeddings import Embeddings
+from tfrec_vis.serving.picture_sizes import check_sizes
 
 _FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 """What JPEG, PNG, GIF and BMP files begin with."""
@@ -31,7 +32,7 @@ def picture_embedder(
     Returns:
         A function of string [n], any n, to {"embedding": float32 [n, d], "cluster_id": int32 [n],
         and "semantic_id": int32 [n, levels] where the embeddings have them}. It fails with
-        InvalidArgument on pictures as ``check_pictures`` does, and on broken ones.
+        InvalidArgument as ``check_pictures`` and ``check_sizes`` do, and on broken pictures.
     """
     centre = tf.constant(embeddings.centre, tf.float32)
     centroids = tf.constant(embeddings.centroids, tf.float32)
@@ -40,6 +41,8 @@ def picture_embedder(
 
     def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.control_dependencies([check_pictures(image_bytes)]):
+            checked = check_sizes(image_bytes)
+        with tf.control_dependencies([checked]):
             pictures = decode_letterboxed_batch(image_bytes, image_size)
         # Fused convolutions give wrong shapes for no picture: then a black one goes through.
         count = tf.shape(pictures)[0]
