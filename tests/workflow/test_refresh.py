@@ -410,7 +410,7 @@ def test_a_killed_refresh_leaves_old_or_new_and_is_taken_up(
     shutil.rmtree(cheap.export("similar", 2))  # as if killed before it was there
     assert set(cheap.refresh().published) == {"similar"}
     assert cheap.versions() == [[1], [1, 2], [1, 2]]
-    # A run with another encoder, killed before its last rename, leaves the neighbours of the former.
+    # A run with another encoder, killed before its last rename, leaves the former's neighbours.
     file = cheap.export("similar", 2) / "assets.extra/tfrec_vis.json"
     for field in ("encoder_fingerprint", "fitted_sha256"):
         described = json.loads(file.read_text())
