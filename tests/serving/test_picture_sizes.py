@@ -9,14 +9,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfrec_vis.serving.picture_sizes import MAX_PIXELS, check_sizes, pixel_counts
+from tfrec_vis.serving.picture_sizes import MAX_PIXELS, check_sizes, picture_sizes
 
 SIZES = [(1, 1), (300, 7), (65, 258)]
 
 
 @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
 def checked(image_bytes: tf.Tensor) -> tf.Tensor:
-    with tf.control_dependencies([check_sizes(image_bytes)]):
+    with tf.control_dependencies([check_sizes(picture_sizes(image_bytes))]):
         return tf.size(image_bytes)
 
 
@@ -39,18 +39,20 @@ def jpeg_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
-def test_counts_are_those_of_the_pictures(kind: str) -> None:
+def test_sizes_are_those_of_the_pictures(kind: str) -> None:
     pictures = [encoded(kind, *size) for size in SIZES]
-    counts = pixel_counts(tf.constant(pictures))
-    np.testing.assert_array_equal(counts, [width * height for width, height in SIZES])
+    sizes = picture_sizes(tf.constant(pictures))
+    np.testing.assert_array_equal(sizes, [(height, width) for width, height in SIZES])
 
 
 def test_mixed_odd_and_none() -> None:
     upside_down = bytearray(encoded("BMP", 30, 20))
     upside_down[22:26] = struct.pack("<i", -20)
     pictures = [b"", b"BM", b"\x89PNG", encoded("GIF", 3, 5), bytes(upside_down), b"text"]
-    np.testing.assert_array_equal(pixel_counts(tf.constant(pictures)), [0, 0, 0, 15, 600, 0])
-    assert pixel_counts(tf.constant([], tf.string)).shape == (0,)
+    none = [0, 0]
+    expected = [none, none, none, [5, 3], [20, 30], none]
+    np.testing.assert_array_equal(picture_sizes(tf.constant(pictures)), expected)
+    assert picture_sizes(tf.constant([], tf.string)).shape == (0, 2)
 
 
 def test_too_large_ones_are_refused_by_their_positions() -> None:
