@@ -1,0 +1,36 @@
+"""The component that prepares logs and photos."""
+
+# No `from __future__ import annotations`: TFX reads the annotations as objects.
+
+from tfx import v1 as tfx
+from tfx.dsl.component.experimental.annotations import OutputDict
+
+from tfrec_vis.data import read_manifest
+from tfrec_vis.tfx_components.artifacts import PreparedData
+from tfrec_vis.tfx_components.parameters import to_recipe
+from tfrec_vis.tfx_components.stage_runner import hand_over, run_stage, work_folder
+
+
+@tfx.dsl.components.component
+def Prepare(
+    prepared: tfx.dsl.components.OutputArtifact[PreparedData],
+    source: tfx.dsl.components.Parameter[str],
+    prepare: tfx.dsl.components.Parameter[str],
+    identity: tfx.dsl.components.Parameter[str],
+) -> OutputDict(folder=str):  # type: ignore[valid-type]
+    """Logs and photos to prepared data.
+
+    Args:
+        prepared: output.
+        source, prepare, identity: ``parameters(recipe, "prepare")``.
+
+    Returns:
+        ``folder``: URI of the prepared data, for components that read files by their path.
+    """
+    recipe = to_recipe(source, prepare=prepare)
+    with work_folder() as work:
+        run_stage("prepare", recipe, work)
+        manifest = read_manifest(hand_over(work / "prepared", prepared))
+    prepared.item_count = manifest["item_count"]
+    prepared.row_count = sum(manifest["splits"][n]["rows"] for n in ("train", "validation", "test"))
+    return {"folder": prepared.uri}
