@@ -34,4 +34,5 @@ def Embed(
     with work_folder(prepared=prepared, pretrain=encoders) as work:
         run_stage("embed", recipe, work)
         made = hand_over(work / "embeddings", embeddings)
-    embeddings.names = ",".join(sorted(path.name for path in made.iterdir()))
+    names = ",".join(sorted(path.name for path in made.iterdir()))
+    embeddings.set_string_custom_property("names", names)

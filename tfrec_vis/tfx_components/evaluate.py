@@ -52,7 +52,10 @@ def Evaluate(
         out = local_path(report.uri)
         for name in ("report.json", "report.html"):
             (out / name).write_bytes((work / name).read_bytes())
-    report.primary, report.auc, report.auc_without_images = read_result(out / "report.json")
+    primary, auc, without = read_result(out / "report.json")
+    report.set_string_custom_property("primary", primary)
+    report.set_float_custom_property("auc", auc)
+    report.set_float_custom_property("auc_without_images", without)
 
 
 def read_result(path: Path) -> tuple[str, float, float]:

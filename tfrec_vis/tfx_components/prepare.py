@@ -31,6 +31,7 @@ def Prepare(
     with work_folder() as work:
         run_stage("prepare", recipe, work)
         manifest = read_manifest(hand_over(work / "prepared", prepared))
-    prepared.item_count = manifest["item_count"]
-    prepared.row_count = sum(manifest["splits"][n]["rows"] for n in ("train", "validation", "test"))
+    rows = sum(manifest["splits"][split]["rows"] for split in ("train", "validation", "test"))
+    prepared.set_int_custom_property("rows", rows)
+    prepared.set_int_custom_property("items", manifest["item_count"])
     return {"folder": prepared.uri}

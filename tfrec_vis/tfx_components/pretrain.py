@@ -32,4 +32,5 @@ def Pretrain(
         run_stage("pretrain", recipe, work)
         made = hand_over(work / "pretrain", encoders)
         hand_over(work / "logs", logs)
-    encoders.methods = ",".join(sorted(path.name for path in made.iterdir()))
+    methods = ",".join(sorted(path.name for path in made.iterdir()))
+    encoders.set_string_custom_property("methods", methods)

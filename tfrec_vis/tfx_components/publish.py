@@ -35,4 +35,4 @@ def Publish(
         model = local_path(path_utils.serving_model_path(encoder.uri))
         versions["encoder"] = str(publish(model, local_path(models), "encoder"))
     (local_path(published.uri) / "published.json").write_text(json.dumps(versions, indent=1))
-    published.model_count = len(versions)
+    published.set_int_custom_property("models", len(versions))
