@@ -11,7 +11,9 @@ to install TFX: docs/tfx.md.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 # First: it selects the Keras that the TFX libraries then find.
 import tfrec_vis.tfx_components as components
@@ -139,6 +141,25 @@ def evaluation(min_auc: float) -> tfma.EvalConfig:
     )
 
 
+def compile_pipeline(pipeline: tfx.dsl.Pipeline, image: str, output: Path) -> None:
+    """Writes a pipeline for Kubeflow Pipelines 2 and Vertex AI.
+
+    Args:
+        pipeline: the pipeline.
+        image: container image with TFX and tfrec-vis.
+        output: JSON file.
+    """
+    kubeflow = tfx.orchestration.experimental
+    config = kubeflow.KubeflowV2DagRunnerConfig(default_image=image, use_pipeline_spec_2_1=True)
+    job = kubeflow.KubeflowV2DagRunner(config).run(pipeline, write_out=False)
+    # TFX 1.16 names the task whose result is a parameter otherwise than the task itself.
+    for task in job["pipelineSpec"]["root"]["dag"]["tasks"].values():
+        for parameter in task.get("inputs", {}).get("parameters", {}).values():
+            if made := parameter.get("taskOutputParameter"):
+                made["producerTask"] = made["producerTask"].removesuffix("_task")
+    output.write_text(json.dumps(job, indent=1))
+
+
 def main(arguments: Sequence[str]) -> None:
     """Runs the pipeline, or compiles it."""
     raw = argparse.RawDescriptionHelpFormatter
@@ -161,11 +182,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     if given.output is None or given.image is None:
         raise InputError("--runner kubeflow: name the --image and the --output file")
-    runner = tfx.orchestration.experimental.KubeflowV2DagRunner(
-        config=tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(default_image=given.image),
-        output_filename=given.output,
-    )
-    runner.run(create_pipeline(recipe, root, given.min_auc, beam_flags))
+    pipeline = create_pipeline(recipe, root, given.min_auc, beam_flags)
+    compile_pipeline(pipeline, given.image, Path(given.output))
 
 
 if __name__ == "__main__":

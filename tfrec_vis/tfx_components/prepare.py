@@ -2,13 +2,20 @@
 
 # No `from __future__ import annotations`: TFX reads the annotations as objects.
 
+from typing import TypedDict
+
 from tfx import v1 as tfx
-from tfx.dsl.component.experimental.annotations import OutputDict
 
 from tfrec_vis.data import read_manifest
 from tfrec_vis.tfx_components.artifacts import PreparedData
 from tfrec_vis.tfx_components.parameters import to_recipe
 from tfrec_vis.tfx_components.stage_runner import hand_over, run_stage, work_folder
+
+
+class Folder(TypedDict):
+    """What Prepare returns."""
+
+    folder: str
 
 
 @tfx.dsl.components.component
@@ -17,7 +24,7 @@ def Prepare(
     source: tfx.dsl.components.Parameter[str],
     prepare: tfx.dsl.components.Parameter[str],
     identity: tfx.dsl.components.Parameter[str],
-) -> OutputDict(folder=str):  # type: ignore[valid-type]
+) -> Folder:
     """Logs and photos to prepared data.
 
     Args:
