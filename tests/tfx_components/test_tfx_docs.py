@@ -10,11 +10,19 @@ import pytest
 
 pytest.importorskip("tfx.version", reason="needs TFX, see docs/tfx.md: make test-tfx")
 
+SOURCE = """
+source:
+  kind: table
+  interactions: {path: log.csv, columns: {user_id: user, item_id: item, timestamp: time}}
+  catalogue: {path: items.csv, columns: {item_id: item, image: photo}}
+  images: photos/
+"""
+
 
 def test_the_pipeline_of_the_guide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs/tfx.md").read_text()
     ((code),) = re.findall(r"^```py\n(.*?)^```$", text, re.M | re.S)
-    (tmp_path / "shop.yaml").write_text("source: {kind: hm, path: data}\n")
+    (tmp_path / "shop.yaml").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
     made: dict[str, Any] = {}
     exec(compile(code, "docs/tfx.md", "exec"), made)  # noqa: S102
