@@ -39,7 +39,7 @@ def create_pipeline(
     """The pipeline of a recipe.
 
     Args:
-        recipe: the recipe; its ``export`` section is not used.
+        recipe: the recipe; its ``export.path`` is not used.
         root: folder or URI for artifacts and published models.
         min_auc: a ranker is blessed if its AUC on test rows is above.
         beam_flags: of the components that are Beam jobs.
@@ -81,7 +81,7 @@ def create_pipeline(
         "experiment": rank.outputs["experiment"],
     }
     report = components.Evaluate(**made, **of("evaluate"))
-    export = components.Export(**made, **of("evaluate"))
+    export = components.Export(**made, **of("export"))
 
     # The exported ranker, judged as a server would run it.
     requests = components.RankerRequests(prepared=prepared)
@@ -101,6 +101,7 @@ def create_pipeline(
     publish = components.Publish(
         pushed_ranker=pusher.outputs["pushed_model"],
         encoder=export.outputs["encoder"],
+        similar=export.outputs["similar"],
         models=f"{root}/serving",
     )
     return tfx.dsl.Pipeline(

@@ -37,6 +37,7 @@ class Case:
         no_layer_test: why ``layer_test`` has nothing to test.
         options: of the layer or loss.
         one_dtype: it has no choice of dtype.
+        names: of its inputs, where it takes them as one dictionary.
     """
 
     public: str
@@ -48,6 +49,7 @@ class Case:
     no_layer_test: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     one_dtype: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def is_layer(self) -> bool:
@@ -56,6 +58,11 @@ class Case:
     @property
     def is_function(self) -> bool:
         return not isinstance(self.make, type)
+
+    def shapes(self) -> Any:
+        """What ``build`` is given."""
+        shapes = [tf.TensorShape([None, *x.shape[1:]]) for x in self.inputs("usual", 7)]
+        return dict(zip(self.names, shapes, strict=True)) if self.names else shapes[0]
 
     @property
     def id(self) -> str:

@@ -75,3 +75,11 @@ def embedded_shop(simulated_shop: Path, tmp_path_factory: pytest.TempPathFactory
 
     out = tmp_path_factory.mktemp("embedded_shop") / "prepared"
     return prepare_shop(simulated_shop, out, image_join="embedded", block_pages=16)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(prepared_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Exports of untrained models of the prepared shop: encoder, ranker, similar. Read only."""
+    from tiny_models import write_tiny_models
+
+    return write_tiny_models(prepared_shop, tmp_path_factory.mktemp("tiny_models"))

@@ -14,6 +14,21 @@ from tfrec_vis import ranking
 CLICKS, CLUSTERS, LEVELS, CODES, ITEMS, CATEGORIES = 4, 5, 3, 4, 12, 3
 
 
+BODY_INPUTS = ("target", "history", "history_mask", "fields", "dense")
+
+
+def _embedded(kind: str, batch: int) -> Inputs:
+    """What the body of a ranker takes, of two attributes and one other field."""
+    rng = np.random.default_rng(batch)
+    target, fields, dense = (rng.normal(size=[batch, *s]) for s in ([2, WIDTH], [1, WIDTH], [5]))
+    history = rng.normal(size=[batch, CLICKS, 2, WIDTH])
+    if kind == "padding":
+        target[:], fields[:], dense[:] = 0, 0, 0
+    if kind == "duplicates":
+        target[:], history[:] = target[0], target[0]
+    return [target, history, user_rows(kind, batch)[2], fields, dense]
+
+
 def _unit_rows(kind: str, batch: int) -> Inputs:
     """target [n, d], history [n, 4, d], mask [n, 4]; every third target without a picture."""
     query, history, mask = user_rows(kind, batch)
@@ -82,6 +97,16 @@ def _of_events(layer: Any, inputs: list[Any]) -> Any:
     return layer(*inputs)
 
 
+def _named(layer: Any, inputs: list[Any]) -> Any:
+    return layer(dict(zip(BODY_INPUTS, inputs, strict=True)))
+
+
+def _body_of(layer: Any, x: tf.Tensor) -> tf.Tensor:
+    x = x / 30
+    history = tf.stack([x[:, 1:5], x[:, 2:6]], axis=2)
+    return _named(layer, [x[:, :2], history, x[:, 1:5, 0] > 0.2, x[:, 5:], x[:, 3]])
+
+
 def _rows_of(layer: Any, x: tf.Tensor) -> tf.Tensor:
     return layer(x[:, 0] / 30, x[:, 1:5] / 30, x[:, 1:5, 0] > 5)
 
@@ -109,12 +134,18 @@ def _events_of(layer: Any, x: tf.Tensor) -> tf.Tensor:
     return layer(tf.cast(x[:, 0, 0], tf.int32), tf.cast(x[:, 1, 0], tf.int64))
 
 
+_body = partial(
+    Case, inputs=_embedded, call=_named, names=BODY_INPUTS, from_one=_body_of, empty=("padding",)
+)
 _vectors = partial(Case, inputs=_unit_rows, from_one=_rows_of)
 RANKING_CASES = [
     _vectors("SimScore", ranking.SimScore, empty=("padding", "no clicks")),
     _vectors("SimTier", ranking.SimTier, empty=("padding", "no clicks")),
     _vectors("SimTier", ranking.SimTier, options={"bins": 5, "share": False}),
     _vectors("TargetAttention", ranking.TargetAttention, empty=("padding", "no clicks")),
+    _body("Din", ranking.Din),
+    _body("Dcn", ranking.Dcn, options={"cross": 1, "units": (8, 4)}),
+    _body("Dlrm", ranking.Dlrm, options={"bottom": (6,), "units": (8, 4)}),
     _vectors("VectorFeature", ranking.VectorFeature, empty=(), options={"units": 3}),
     Case(
         "ClusterIdFeature",

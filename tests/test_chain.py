@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,8 +17,10 @@ from chain_recipe import call, write_recipe
 
 from tfrec_vis import cli
 from tfrec_vis.data import read_impressions, read_items
+from tfrec_vis.data.items import read_pictures
 from tfrec_vis.embeddings import Embeddings
 from tfrec_vis.errors import InputError
+from tfrec_vis.serving import read_export_metadata
 from tfrec_vis.workflow import similar_items
 
 EMBEDDINGS = {"courier", "random", "truth"}
@@ -110,23 +113,85 @@ def test_both_models_answer_in_a_clean_process(work: Path, shop: Path, tmp_path:
 
 
 def test_the_exported_ranker_gives_the_scores_that_were_judged(work: Path) -> None:
+    """More than 1,000 rows: those of the report, and the validation rows before them."""
     import tensorflow as tf
 
     prepared = work / "prepared"
     primary = json.loads((work / "report.json").read_text())["primary"]
     names = [primary[name] for name in ("embedding", "feature", "ranker", "protocol")]
-    scores = pd.read_parquet(work / "evaluation/predictions.parquet")["/".join([*names, "0/0"])]
-    rows, items = read_impressions(prepared, "test"), read_items(prepared, pictures=False).item_id
+    judged = pd.read_parquet(work / "evaluation/predictions.parquet")["/".join([*names, "0/0"])]
+    with np.load(work / "evaluation/runs" / primary["run"], allow_pickle=False) as run:
+        scores = {split: run[split] for split in ("test", "validation")}
+    np.testing.assert_array_equal(scores["test"], judged)
+    items = read_items(prepared, pictures=False).item_id
     ranker = tf.saved_model.load(str(work / "saved_models/ranker/1")).signatures["serving_default"]
-    text = {
-        "user_id": rows.user_id,
-        "item_id": items[rows.item_index],
-        "history_item_id": items[rows.history],
-        "position": rows.context["position"],
+    replayed = 0
+    for split, expected in scores.items():
+        rows = read_impressions(prepared, split)
+        text = {
+            "user_id": rows.user_id,
+            "item_id": items[rows.item_index],
+            "history_item_id": items[rows.history],
+            "position": rows.context["position"],
+        }
+        given = {name: tf.constant(value.tolist(), tf.string) for name, value in text.items()}
+        given["timestamp"] = tf.constant(rows.timestamp)
+        for start in range(0, len(rows), 100):
+            part = {name: value[start : start + 100] for name, value in given.items()}
+            answered = ranker(**part)["ctr"].numpy()
+            np.testing.assert_allclose(answered, expected[start : start + 100], rtol=0, atol=1e-5)
+            replayed += len(answered)
+    assert replayed >= 1000
+
+
+def test_the_exported_search_agrees_with_the_command(work: Path) -> None:
+    import tensorflow as tf
+
+    search = tf.saved_model.load(str(work / "saved_models/similar/1")).signatures
+    ids = ["000004", "000017", "000031"]
+    by_id = search["serving_default"](item_id=tf.constant(ids))
+    photos = read_pictures(work / "prepared", np.array([int(item) + 1 for item in ids]))
+    by_photo = search["image"](image_bytes=tf.constant(photos))
+    for row, item in enumerate(ids):
+        expected = similar_items(work, item, 5)
+        found = [other.decode() for other in by_id["item_id"][row, :5].numpy()]
+        assert found == [other for other, _, _ in expected]
+        scores = [score for _, _, score in expected]
+        np.testing.assert_allclose(by_id["score"][row, :5], scores, rtol=0, atol=1e-5)
+        # The item's own picture finds the item, then what is like it.
+        assert by_photo["item_id"][row, 0].numpy().decode() == item
+        np.testing.assert_allclose(by_photo["score"][row, 1:6], scores, rtol=0, atol=1e-3)
+
+
+def test_the_exports_say_what_they_are(work: Path) -> None:
+    fingerprint = Embeddings.read(work / "embeddings/courier").metadata["encoder_fingerprint"]
+    manifest = hashlib.sha256((work / "prepared/manifest.json").read_bytes()).hexdigest()
+    primary = json.loads((work / "report.json").read_text())["primary"]
+    for name in ("encoder", "ranker", "similar"):
+        described = read_export_metadata(work / "saved_models" / name / "1")
+        assert described["model"] == name
+        assert described["encoder_fingerprint"] == fingerprint
+        assert described["data_manifest_sha256"] == manifest
+    described = read_export_metadata(work / "saved_models/ranker/1")
+    assert {name: described[name] for name in ("feature", "ranker", "run")} == {
+        name: primary[name] for name in ("feature", "ranker", "run")
     }
-    given = {name: tf.constant(value.tolist(), tf.string) for name, value in text.items()}
-    answered = ranker(**given, timestamp=tf.constant(rows.timestamp))["ctr"].numpy()
-    np.testing.assert_allclose(answered, scores, atol=1e-5)
+    assert (described["history"], described["images_off"]) == (6, ["Kestrel"])
+
+
+def test_what_is_published_was_checked(work: Path) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    primary = json.loads((work / "report.json").read_text())["primary"]
+    names = [primary[name] for name in ("embedding", "feature", "ranker", "protocol")]
+    predictions = pd.read_parquet(work / "evaluation/predictions.parquet")
+    expected = roc_auc_score(predictions["clicked"], predictions["/".join([*names, "0/0"])])
+    folder = work / "saved_models/ranker/1"
+    found = json.loads((folder / "assets.extra/blessing.json").read_text())
+    assert found["validation"]["auc"] == pytest.approx(expected, abs=1e-4)
+    assert found["validation"]["rows"] == len(predictions)
+    assert found["infra"]["largest_difference"] <= 1e-5
+    assert 0 < found["infra"]["latency_ms"]["p99"] < 1000
 
 
 def in_process(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:

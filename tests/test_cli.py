@@ -13,12 +13,14 @@ import pytest
 import yaml
 
 import tfrec_vis.workflow.run
-from tfrec_vis import cli
+from tfrec_vis import cli, serving
 from tfrec_vis.data import PreparedDataError
+from tfrec_vis.errors import NotPublished
 from tfrec_vis.prepare import drift
 
 COMMANDS = (
-    "run prepare pretrain embed evaluate export report simulate similar convert-weights demo doctor"
+    "run prepare pretrain embed evaluate export refresh check rollback report simulate similar "
+    "convert-weights demo doctor"
 ).split()
 
 Call = Callable[..., tuple[int, str, str]]
@@ -30,7 +32,7 @@ def call(
 ) -> Call:
     """Calls a command in this process: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tfrec_vis.workflow.run, "_make_deterministic", lambda: None)
+    monkeypatch.setattr(tfrec_vis.workflow.run, "make_deterministic", lambda: None)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tfrec-vis", *map(str, arguments)])
@@ -314,3 +316,61 @@ def test_the_installed_command_writes_one_line_and_exits_with_2() -> None:
     )
     assert done.returncode == 2 and done.stderr.startswith("error: none.yaml: cannot read")
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+def write_version(folder: Path) -> None:
+    (folder / "saved_model.pb").write_text("model")
+
+
+def test_refresh_before_anything_is_published(
+    call: Call, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfrec_vis.workflow.refresh.make_deterministic", lambda: None)
+    message = refusal(call, "refresh", shop / "recipe.yaml", "--work", "day")
+    assert "day/saved_models/encoder: nothing is published there; run `tfrec-vis run" in message
+    assert "cannot read the recipe" in refusal(call, "refresh", "none.yaml")
+
+
+def test_check_prints_what_it_found(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {
+        "load_seconds": 1.25,
+        "latency_ms": {"p50": 2.0, "p99": 7.5},
+        "largest_difference": 3e-7,
+    }
+    asked: list[object] = []
+
+    def infra_check(folder: Path, *, max_latency_ms: float | None) -> dict[str, object]:
+        asked.append((folder, max_latency_ms))
+        if max_latency_ms is not None:
+            raise NotPublished(f"{folder}: too\n slow")
+        return found
+
+    monkeypatch.setattr(serving, "infra_check", infra_check)
+    code, out, error = call("check", "models/ranker/3")
+    assert (code, error) == (0, "")
+    assert out == (
+        "models/ranker/3: loaded in 1.2 s, answers as recorded (largest difference 3.0e-07), "
+        "p50 2 ms, p99 7.5 ms\n"
+    )
+    # What does not pass is no fault of the input: one line, and 1.
+    code, out, error = call("check", "models/ranker/3", "--max-latency-ms", 5)
+    assert (code, out, error) == (1, "", "error: models/ranker/3: too slow\n")
+    assert asked == [(Path("models/ranker/3"), None), (Path("models/ranker/3"), 5.0)]
+
+
+def test_check_of_a_folder_without_model(call: Call, tmp_path: Path) -> None:
+    assert "name the folder of a version" in refusal(call, "check", tmp_path)
+
+
+def test_rollback(call: Call, tmp_path: Path) -> None:
+    for _ in range(3):
+        serving.publish(write_version, tmp_path / "models", "ranker")
+    home = tmp_path / "models/ranker"
+    assert call("rollback", "models", "ranker") == (0, f"{home}/4\n", "")
+    assert call("rollback", "models", "ranker", "--to", 3) == (0, f"{home}/5\n", "")
+    assert "no version 9; there are 1, 2, 3, 4, 5" in refusal(
+        call, "rollback", "models", "ranker", "--to", 9
+    )
+    assert "no versions there" in refusal(call, "rollback", "models", "encoder")

@@ -10,6 +10,7 @@ import re
 import runpy
 import shlex
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -112,11 +113,28 @@ def test_python_snippets_run(
     for first, code in blocks(ROOT / name, "python"):
         lines[first - 1 : first - 1 + code.count("\n")] = code.splitlines()
     script = script_folder / f"{Path(name).stem}_md.py"  # its line numbers are the guide's
-    script.write_text("\n".join(lines))
+    text = "\n".join(lines)
     monkeypatch.chdir(script_folder)
-    made = runpy.run_path(str(script))
+    with ExitStack() as stack:
+        if "localhost:8500" in text:
+            monkeypatch.syspath_prepend(ROOT / "tests/serving")
+            from servicer import serve
+
+            address = stack.enter_context(serve(script_folder / "saved_models"))
+            text = text.replace("localhost:8500", address)
+        script.write_text(text)
+        made = runpy.run_path(str(script))
+    if name == "docs/serving.md":
+        check_client(made)
     if name == "docs/ranking.md":
         check_own_ranker(made, prepared_shop, capsys.readouterr().out)
+
+
+def check_client(made: dict[str, Any]) -> None:
+    """The client's example answers the request that the example before it answers without it."""
+    served, called = made["answer"]["ctr"], made["ctr"].numpy()
+    assert served.shape == (2,)
+    assert served == pytest.approx(called, abs=1e-6)
 
 
 def check_own_ranker(made: dict[str, Any], prepared_shop: Path, printed: str) -> None:

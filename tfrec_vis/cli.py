@@ -6,6 +6,8 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -13,9 +15,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import typer  # noqa: E402
 
-from tfrec_vis.errors import InputError  # noqa: E402
+from tfrec_vis.errors import InputError, NotPublished  # noqa: E402
 
 if TYPE_CHECKING:
+    from tfrec_vis.recipes import Recipe
     from tfrec_vis.workflow import PrepareOptions
 
 app = typer.Typer(
@@ -67,6 +70,9 @@ def main() -> None:
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except NotPublished as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
     except SystemExit as error:
         if error.code != _INTERRUPTED:
             raise
@@ -110,15 +116,26 @@ def _run(
     add_only: bool = False,
     profile: bool = False,
 ) -> None:
+    from tfrec_vis.workflow import run_recipe
+
+    with _work_folder(recipe, work, settings) as (loaded, folder):
+        run_recipe(loaded, folder, only, until, force, preparation, add_only, profile)
+
+
+@contextmanager
+def _work_folder(
+    recipe: Path, work: Path | None, settings: list[str] | None
+) -> Iterator[tuple[Recipe, Path]]:
+    """The recipe and its work folder, which is this command's alone."""
     from tfrec_vis.data import PreparedDataError
     from tfrec_vis.recipes import load_recipe
-    from tfrec_vis.workflow import locked, run_recipe
+    from tfrec_vis.workflow import locked
 
     loaded = load_recipe(recipe, settings or [])
     folder = work or Path("runs") / loaded.name
     try:
         with locked(folder):
-            run_recipe(loaded, folder, only, until, force, preparation, add_only, profile)
+            yield loaded, folder
     except PreparedDataError as error:
         raise InputError(str(error)) from error
 
@@ -217,6 +234,53 @@ def evaluate(recipe: RecipeFile, work: Work = None, settings: Settings = None) -
 def export(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
     """Publish encoder and ranker as SavedModels."""
     _run(recipe, work, settings, only="export")
+
+
+@app.command()
+def refresh(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
+    """After prepare --append: new items and clicks into the published models, without training."""
+    from tfrec_vis.workflow.refresh import refresh as renew
+
+    with _work_folder(recipe, work, settings) as (loaded, folder):
+        renew(loaded, folder)
+
+
+@app.command()
+def check(
+    model: Annotated[
+        Path, typer.Argument(help="A version, such as saved_models/ranker/3.", metavar="FOLDER")
+    ],
+    max_latency_ms: Annotated[
+        float | None,
+        typer.Option(help="The 99th percentile of its answers may be this long.", metavar="MS"),
+    ] = None,
+) -> None:
+    """Load an exported model in a fresh process and replay its warm-up requests."""
+    from tfrec_vis.serving import infra_check
+
+    found = infra_check(model, max_latency_ms=max_latency_ms)
+    latency = found["latency_ms"]
+    print(
+        f"{model}: loaded in {found['load_seconds']:.1f} s, answers as recorded (largest "
+        f"difference {found['largest_difference']:.1e}), p50 {latency['p50']:.3g} ms, p99 "
+        f"{latency['p99']:.3g} ms"
+    )
+
+
+@app.command()
+def rollback(
+    models: Annotated[
+        Path, typer.Argument(help="Where models are published.", metavar="MODELS_FOLDER")
+    ],
+    name: Annotated[str, typer.Argument(help="The model, such as ranker.", metavar="NAME")],
+    to: Annotated[
+        int | None, typer.Option(help="The version to go back to.", metavar="VERSION")
+    ] = None,
+) -> None:
+    """Publish a copy of an earlier version of a model as its next version."""
+    from tfrec_vis.serving import rollback as roll_back
+
+    print(roll_back(models, name, to))
 
 
 @app.command()

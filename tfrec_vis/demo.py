@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,4 +58,5 @@ def run_demo(work: Path, sections: dict[str, Any] = SECTIONS) -> None:
         )
         print("simulate (shop) …" if not shop.is_done else "simulate (shop): unchanged", flush=True)
         shop.run()
-        run_recipe(load_recipe(work / "shop" / "data" / "recipe.yaml"), work)
+        recipe = load_recipe(work / "shop" / "data" / "recipe.yaml")
+        run_recipe(replace(recipe, name="simulated shop"), work)

@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend."""
+"""Errors that end a command with one line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ class InputError(Exception):
 
     The message is one line: what is wrong, where (file, line, column or setting), and what
     to do about it. The commands print it without a traceback and exit with 2.
+    """
+
+
+class NotPublished(Exception):
+    """A model did not pass a check before its publication; what is published stays as it was.
+
+    The message is one line: which check, what was expected, what came, what to do. The commands
+    print it without a traceback and exit with 1.
     """
 
 

@@ -30,6 +30,7 @@ ROW = {
     "pretrain_seed": int,
     "train_on": str,
     "validation_auc": Number,
+    "epochs": int,
     "auc": Number,
     "gauc": Number,
     "gauc_left_out": dict,

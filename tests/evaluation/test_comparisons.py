@@ -32,7 +32,7 @@ def cell(
     scores = scores + random.normal(size=[trainings, seeds, len(test)]) + gain * test.clicked
     numbers = tuple(range(7, 7 + trainings))
     reached = np.zeros([trainings, seeds])
-    return Cell(name, "x", "dcn", "scratch", role, "all", numbers, scores, reached, {}, ())
+    return Cell(name, "x", "dcn", "scratch", role, "all", numbers, scores, reached, reached, {}, ())
 
 
 def areas(test: Impressions, cell: Cell) -> np.ndarray:

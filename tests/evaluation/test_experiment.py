@@ -2,71 +2,30 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from experiment_case import (
+    CELLS,
+    PROTOCOLS,
+    SEEDS,
+    calibration_curve,
+    column,
+    embeddings,
+    settings,
+)
 from report_schema import check_report
 from sklearn.metrics import roc_auc_score
 
 from tfrec_vis.data import read_impressions, read_items
-from tfrec_vis.embeddings import EmbedSettings, embed_features, read_external
-from tfrec_vis.evaluation import EvaluateSettings, Vectors, run_experiment
-from tfrec_vis.evaluation.rows import Rows
+from tfrec_vis.evaluation import run_experiment
+from tfrec_vis.evaluation.experiment import _gates
 from tfrec_vis.ranking import Trainer
 
-SEEDS = 1
 KEYS = ["user_id", "page_id", "item_id"]
-PROTOCOLS = ("scratch", "warm_start")
-CELLS = [
-    ("none", "none", 0),
-    ("courier", "sim_score", 11),
-    ("courier", "sim_score", 12),
-    ("random", "sim_score", 0),
-    ("truth", "sim_score", 0),
-]
-"""Embedding, feature and the pre-training's seed."""
-
-
-def column(row: dict[str, Any]) -> str:
-    names = ("embedding", "feature", "ranker", "protocol", "pretrain_seed", "seed")
-    return "/".join(str(row[name]) for name in names)
-
-
-def settings(shop: Path) -> EvaluateSettings:
-    return EvaluateSettings(
-        features=("none", "sim_score"),
-        seeds=SEEDS,
-        train_on="all",
-        gates=True,
-        epochs=1,
-        history=6,
-        min_count=2,
-        batch_size=256,
-        replicates=200,
-        truth=str(shop / "truth"),
-    )
-
-
-def embeddings(shop: Path, prepared: Path) -> list[Vectors]:
-    """Random vectors of two pre-trainings and of none, and the true attributes."""
-    items = read_items(prepared).item_id[1:]
-    random = np.random.default_rng(0).normal(size=[3, len(items), 8]).astype(np.float32)
-    known, vectors = read_external(shop / "truth/embedding.parquet")
-    truth = vectors[[list(known).index(item) for item in items]]
-    made = []
-    for name, role, features, pretrain_seed in (
-        ("courier", "courier", random[0], 11),
-        ("courier", "courier", random[1], 12),
-        ("random", "baseline", random[2], 0),
-        ("truth", "oracle", truth, 0),
-    ):
-        stored = embed_features(features, prepared, EmbedSettings(clusters=5), name)
-        ids = read_items(prepared).item_id
-        vectors, clusters = stored.vectors_for(ids), stored.clusters_for(ids)
-        made.append(Vectors(name, role, vectors, clusters, 5, pretrain_seed=pretrain_seed))
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +157,24 @@ def test_validation_areas_are_those_of_the_runs(
                 areas.append(roc_auc_score(clicked, stored["validation"]))
     found = [row["validation_auc"] for row in report["rows"]]
     assert sorted(found) == pytest.approx(sorted(areas), abs=1e-12)
-    assert len(set(found)) == len(found) and found != [row["auc"] for row in report["rows"]]
+    scratch = [row for row in report["rows"] if row["protocol"] == "scratch"]
+    assert len({row["validation_auc"] for row in scratch}) == len(scratch) == len(CELLS) * SEEDS
+    assert all(row["validation_auc"] != row["auc"] for row in scratch)
+
+
+def test_a_warm_start_without_a_better_epoch_is_the_ranker_it_began_as(
+    report: dict[str, Any], predictions: pd.DataFrame
+) -> None:
+    started = [
+        row for row in report["rows"] if (row["embedding"], row["protocol"]) == ("none", "scratch")
+    ]
+    for row in report["rows"]:
+        assert row["epochs"] in ((1,) if row["protocol"] == "scratch" else (0, 1))
+        start = started[row["seed"]]
+        same = (predictions[column(row)] - predictions[column(start)]).abs().max() < 1e-6
+        if row["protocol"] == "warm_start":
+            assert row["validation_auc"] >= start["validation_auc"] - 1e-12
+            assert same == (row["epochs"] == 0)
 
 
 def test_the_control_is_the_primary_feature_with_pictures_of_other_items(
@@ -238,6 +214,10 @@ def test_gates_are_those_of_the_runs(
 ) -> None:
     names = sorted(set(read_items(prepared_shop).category[1:]))
     assert report["dataset"]["categories"] == names
+    epochs = {
+        (r["protocol"], r["embedding"], r["pretrain_seed"], r["seed"]): r["epochs"]
+        for r in report["rows"]
+    }
     by_cell: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for gate in report["gates"]:
         assert (gate["gate"], gate["feature"], gate["ranker"]) == ("sim_score", "sim_score", "din")
@@ -248,22 +228,23 @@ def test_gates_are_those_of_the_runs(
         runs = sorted((out / "runs").glob(f"{name}-*-{protocol}-*.npz"))
         assert len(runs) == (2 * SEEDS if name == "courier" else SEEDS)
         stored = np.stack([np.load(run)["gate/sim_score"] for run in runs])
-        assert list(gates) == names and (stored != 0.5).any()
+        # Gates begin at one half.
+        moved = sum(n > 0 for (p, e, *_), n in epochs.items() if (p, e) == (protocol, name))
+        assert list(gates) == names and (stored != 0.5).any(axis=1).sum() == moved
         for number, category in enumerate(names):
             gate = gates[category]
             assert gate["value"] == pytest.approx(stored[:, number].mean(), abs=1e-6)
-            if len(runs) == 1:
-                assert gate["sd"] is None
-            else:
-                assert gate["sd"] == pytest.approx(stored[:, number].std(ddof=1), abs=1e-6)
+            assert gate["sd"] == pytest.approx(stored[:, number].std(ddof=1), abs=1e-6)
 
 
-def calibration_curve(clicked: pd.Series, scores: pd.Series, bins: pd.DataFrame) -> np.ndarray:
-    """Mean score and click rate of each bin of the sorted rows: [bins, 2]."""
-    rate = clicked.groupby(scores).transform("mean")
-    order = np.argsort(scores.to_numpy(), kind="stable")
-    parts = np.split(order, np.cumsum(bins["count"])[:-1])
-    return np.array([[scores.iloc[p].mean(), rate.iloc[p].mean()] for p in parts])
+def test_the_gates_of_one_run_have_no_deviation() -> None:
+    labels = dict.fromkeys(("embedding", "feature", "ranker", "protocol"), "x")
+    cell = SimpleNamespace(**labels, gates={"vector": np.array([[0.4, 0.6]])})
+    rows = SimpleNamespace(category_numbers=(np.array(["", "shoes"]), None))
+    assert _gates(cell, rows) == [
+        {**labels, "gate": "vector", "category": category, "value": value, "sd": None}
+        for category, value in (("", 0.4), ("shoes", 0.6))
+    ]
 
 
 def test_reliability_is_the_mean_of_the_bins_of_each_run(
@@ -274,27 +255,22 @@ def test_reliability_is_the_mean_of_the_bins_of_each_run(
         ("courier", "scratch"),
     ]
     for shown in report["reliability"]:
-        runs = [
-            predictions[name]
-            for name in predictions
-            if name.startswith(f"{shown['embedding']}/{shown['feature']}/din/scratch/")
+        rows = [
+            row
+            for row in report["rows"]
+            if (row["embedding"], row["protocol"]) == (shown["embedding"], "scratch")
         ]
+        runs = [predictions[column(row)] for row in rows]
         bins = pd.DataFrame(shown["bins"])
         assert len(bins) == 15 and bins["count"].sum() == len(predictions)
         curves = [calibration_curve(predictions["clicked"], run, bins) for run in runs]
         np.testing.assert_allclose(bins[["predicted", "clicked"]], np.mean(curves, 0), atol=1e-12)
-        of_bins = (bins["count"] * (bins["clicked"] - bins["predicted"]).abs()).sum()
-        of_rows = np.mean(
-            [
-                row["ece"]
-                for row in report["rows"]
-                if (row["embedding"], row["protocol"]) == (shown["embedding"], "scratch")
-            ]
-        )
-        if len(runs) == 1:
-            assert of_bins / len(predictions) == pytest.approx(of_rows, abs=1e-12)
-        else:
-            assert of_bins / len(predictions) <= of_rows + 1e-12
+        shares = bins["count"] / len(predictions)
+        for row, curve in zip(rows, curves, strict=True):
+            error = (shares * np.abs(curve[:, 1] - curve[:, 0])).sum()
+            assert row["ece"] == pytest.approx(error, abs=1e-12)
+        of_bins = (shares * (bins["clicked"] - bins["predicted"]).abs()).sum()
+        assert of_bins <= np.mean([row["ece"] for row in rows]) + 1e-12
 
 
 def test_popularity_alone_is_reported(report: dict[str, Any]) -> None:
@@ -361,7 +337,7 @@ def test_an_interrupted_run_goes_on_to_the_same_report(
     (tmp_path / "runs").mkdir()
     kept = sorted((out / "runs").glob("*.npz"))
     missing = [path for path in kept if path.name.startswith("truth-")]
-    assert len(missing) == len(PROTOCOLS)
+    assert len(missing) == len(PROTOCOLS) * SEEDS
     for path in set(kept) - set(missing):
         (tmp_path / "runs" / path.name).write_bytes(path.read_bytes())
     (tmp_path / "runs" / missing[0].with_suffix(".partial.npz").name).write_bytes(b"half")
@@ -374,32 +350,6 @@ def test_an_interrupted_run_goes_on_to_the_same_report(
     monkeypatch.setattr(Trainer, "fit", counted)
     compared = embeddings(simulated_shop, prepared_shop)
     again = run_experiment(prepared_shop, compared, settings(simulated_shop), tmp_path, "tiny")
-    assert fits == [0, 0]
+    assert fits == [*range(SEEDS)] * len(PROTOCOLS)
     assert again == report
     assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [p.name for p in kept]
-
-
-def test_no_target_is_in_the_history_that_the_ranker_reads(prepared_shop: Path) -> None:
-    rows = Rows.read(prepared_shop, 20, 1)
-    for name, inputs in rows.inputs.items():
-        assert (inputs["history"] > 0).any(), name
-        for item, history in zip(inputs["item"], inputs["history"], strict=True):
-            assert item > 0 and item not in history
-            clicks = history[history > 0]
-            assert len(set(clicks)) == len(clicks)
-            assert not history[len(clicks) :].any()
-
-
-def test_no_row_knows_of_clicks_at_its_own_time_or_later(prepared_shop: Path) -> None:
-    """Clicks of the history are in the log, by the same user, strictly before."""
-    first: dict[tuple[str, int], int] = {}
-    everything = [read_impressions(prepared_shop, s) for s in ("train", "validation", "test")]
-    for rows in everything:
-        clicked = rows.take(rows.clicked == 1)
-        for user, item, time in zip(
-            clicked.user_id, clicked.item_index, clicked.timestamp, strict=True
-        ):
-            first[user, item] = min(time, first.get((user, item), time))
-    for rows in everything:
-        for user, history, time in zip(rows.user_id, rows.history, rows.timestamp, strict=True):
-            assert all(first[user, item] < time for item in history[history > 0])

@@ -115,8 +115,9 @@ def test_verdict_and_sentences_give_both_protocols_and_the_best_other_pretrainin
         "Under warm start photos raise AUC from 0.604 to 0.617, +1.2 points (95 % interval +1.0 "
         "to +1.5, p < 0.001). Warm start: a ranker is trained without images, on the same rows, "
         "until validation stops improving; then it is trained on, once with photos and once "
-        "without. The gain from scratch is measurably larger: it exaggerates what photos add to "
-        "a ranker that has been trained without them."
+        "without. Runs that kept the ranker they began with, as no epoch was better on validation "
+        "rows: 0 of 6 with photos, 2 of 3 without. The gain from scratch is measurably larger: it "
+        "exaggerates what photos add to a ranker that has been trained without them."
     )
     assert best == (
         "Against the best other pre-training, chosen on validation rows: from scratch +0.90 points "

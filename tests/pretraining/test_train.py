@@ -139,7 +139,7 @@ def kill_at(monkeypatch, steps):
 
 
 def test_interrupted_and_resumed_equals_unbroken(prepared_shop, unbroken, tmp_path, monkeypatch):
-    steps = [3, STEPS + 1, 2 * STEPS]
+    steps = [3, STEPS + 2, 2 * STEPS]
     kill_at(monkeypatch, steps)
     for _ in steps:
         with pytest.raises(Killed):
@@ -149,6 +149,13 @@ def test_interrupted_and_resumed_equals_unbroken(prepared_shop, unbroken, tmp_pa
     assert int(model.optimizer.iterations) == 2 * STEPS
     assert_equal_weights(unbroken[1], model)
     assert not (tmp_path / "out" / "checkpoints").exists()
+    # So are the record and the values of single batches, taken off the means of epochs.
+    one, two = (folder / "out/training.json" for folder in (unbroken[0], tmp_path))
+    assert one.read_text() == two.read_text()
+    curves, again = (read_events(folder / "logs")[0] for folder in (unbroken[0], tmp_path))
+    for name in MEASURES:
+        for step in range(1, 2 * STEPS + 1):
+            assert again[name, step] == curves[name, step]
 
 
 def test_pages_that_carry_their_pictures(embedded_shop, tmp_path, monkeypatch):

@@ -93,6 +93,22 @@ def test_given_cosines_give_what_computed_ones_do(name: str) -> None:
             bare(item, history)
 
 
+@pytest.mark.parametrize("name", [*FEATURES[1:], ALL])
+def test_a_given_target_is_as_if_it_were_in_the_tables(name: str) -> None:
+    item, history = rows(9)
+    sizes = {"categories": CATEGORIES}
+    layer, known = with_weights(layer_of(name, **sizes)), tables()
+    # Nothing in the tables but the clicks: targets are item 0, of category 0.
+    known["categories"] = np.zeros_like(known["categories"])
+    layer.set_tables(**known)
+    expected = layer(item, history)
+    target = {n: known[n][item] for n in ("vectors", "clusters", "semantic_ids")}
+    nothing = np.zeros_like(item)
+    given = layer(nothing, history, target={n: tf.constant(v) for n, v in target.items()})
+    np.testing.assert_allclose(given, expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(given - layer(nothing, history)).max() > 1e-3
+
+
 def test_given_cosines_are_not_rounded_to_half_precision() -> None:
     layer = layer_of("sim_tier", vector_dim=0, dtype="mixed_bfloat16")
     cosines, clicks = np.array([[0.4999, 0, 0, 0]], np.float32), np.array([[5, 0, 0, 0]])

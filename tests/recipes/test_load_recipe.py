@@ -265,3 +265,15 @@ def test_an_override_fills_a_section_left_empty(write: Write) -> None:
 def test_shipped_recipes_load(path: Path, tmp_path: Path) -> None:
     recipe = load_recipe(path, [f"source.path={tmp_path}"])
     assert recipe.name == path.stem and recipe.source["path"] == str(tmp_path)
+
+
+def test_bounds_of_the_export(write: Write) -> None:
+    assert load_recipe(write("")).export.max_auc_drop == 0.01
+    recipe = load_recipe(write("export: {max_auc_drop: null, max_latency_ms: 8}"))
+    assert (recipe.export.max_auc_drop, recipe.export.max_latency_ms) == (None, 8)
+    assert "export.max_auc_drop: expected 0 to 1, got -0.5" in refusal(
+        write("export: {max_auc_drop: -0.5}")
+    )
+    assert "export.max_latency_ms: expected 0.001 to 1000000, got 0" in refusal(
+        write("export: {max_latency_ms: 0}")
+    )

@@ -22,7 +22,7 @@ def run(name: str, work: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> N
     recipe = SHIPPED / f"{name}.yaml"
     command = f"tfrec-vis run pipelines/recipes/{name}.yaml --set source.path=FOLDER"
     assert command in recipe.read_text()
-    monkeypatch.setattr(tfrec_vis.workflow.run, "_make_deterministic", lambda: None)
+    monkeypatch.setattr(tfrec_vis.workflow.run, "make_deterministic", lambda: None)
     arguments = ["run", recipe, "--set", f"source.path={data}", "--work", work, *more]
     monkeypatch.setattr(sys, "argv", [*map(str, ["tfrec-vis", *arguments])])
     with pytest.raises(SystemExit) as ended:

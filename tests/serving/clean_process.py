@@ -18,13 +18,16 @@ for name in ("tfrec_vis", "tf_keras", "keras", "tensorflow_io", "tensorflow_reco
     sys.modules[name] = None  # to import it raises ModuleNotFoundError
 import tensorflow as tf
 
+models = {}
 for i, call in enumerate(json.loads(pathlib.Path(sys.argv[1], "calls.json").read_text())):
     folder = pathlib.Path(sys.argv[1], str(i))
     inputs = {
         name: tf.io.parse_tensor((folder / name).read_bytes(), dtype)
         for name, dtype in call["inputs"].items()
     }
-    outputs = tf.saved_model.load(call["model"]).signatures[call["signature"]](**inputs)
+    if call["model"] not in models:
+        models[call["model"]] = tf.saved_model.load(call["model"]).signatures
+    outputs = models[call["model"]][call["signature"]](**inputs)
     for name, value in outputs.items():
         (folder / f"{name}.output").write_bytes(tf.io.serialize_tensor(value).numpy())
     dtypes = {name: value.dtype.name for name, value in outputs.items()}

@@ -3,15 +3,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from tfrec_vis.errors import InputError
-from tfrec_vis.serving import publish, versions
+from tfrec_vis.errors import InputError, NotPublished
+from tfrec_vis.serving import abandoned, publish, publish_together, versions
 
 
 def write_model(path: Path, content: bytes = b"graph") -> None:
@@ -168,3 +172,148 @@ def test_killed_publisher_leaves_no_version(tmp_path: Path) -> None:
 
     assert publish(write_model, tmp_path, "encoder") == tmp_path / "encoder/1"
     assert configured(tmp_path) == {"encoder": str(tmp_path / "encoder")}
+
+
+def test_the_check_gets_the_complete_folder_and_may_add_to_it(tmp_path: Path) -> None:
+    def check(folder: Path) -> None:
+        assert folder.parent == tmp_path / "ranker" and folder.name.startswith(".partial-")
+        assert (folder / "variables/variables.index").read_bytes() == b"graph"
+        assert versions(tmp_path / "ranker") == []
+        (folder / "assets.extra").mkdir()
+        (folder / "assets.extra/note").write_text("checked")
+
+    published = publish(write_model, tmp_path, "ranker", check)
+    assert (published / "assets.extra/note").read_text() == "checked"
+
+
+def test_a_failing_check_publishes_nothing(tmp_path: Path) -> None:
+    def refuse(folder: Path) -> None:
+        raise NotPublished("too slow")
+
+    publish(write_model, tmp_path, "ranker")
+    before = (tmp_path / "models.config").read_text()
+    with pytest.raises(NotPublished, match="too slow"):
+        publish(write_model, tmp_path, "ranker", refuse)
+    assert [path.name for path in (tmp_path / "ranker").iterdir()] == ["1"]
+    assert (tmp_path / "models.config").read_text() == before
+
+
+def test_together_all_are_written_then_checked_then_published(tmp_path: Path) -> None:
+    told = []
+
+    def writer(name: str) -> Callable[[Path], None]:
+        def write(folder: Path) -> None:
+            told.append(f"write {name}")
+            write_model(folder, name.encode())
+
+        return write
+
+    def checker(name: str) -> Callable[[Path], None]:
+        def check(folder: Path) -> None:
+            assert (folder / "saved_model.pb").read_bytes() == name.encode()
+            assert not any(versions(tmp_path / other) for other in "abc")
+            told.append(f"check {name}")
+
+        return check
+
+    published = publish_together(
+        {name: writer(name) for name in "abc"}, tmp_path, {name: checker(name) for name in "ca"}
+    )
+    assert told == ["write a", "write b", "write c", "check a", "check c"]
+    assert published == {name: tmp_path / name / "1" for name in "abc"}
+    assert sorted(configured(tmp_path)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("fault", ["writer", "check"])
+def test_together_one_fault_publishes_none(fault: str, tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError("disk full")
+
+    writers = {"a": write_model, "b": fail if fault == "writer" else write_model}
+    with pytest.raises(OSError, match="disk full"):
+        publish_together(writers, tmp_path, {"b": fail})
+    assert [path for path in tmp_path.rglob("*") if path.parent != tmp_path] == []
+
+
+def test_everything_is_synced_before_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    rename = Path.rename
+    missing: list[set[str]] = []
+
+    def renamed(self: Path, target: Path) -> Path:
+        missing.append({str(self), *(str(path) for path in self.rglob("*"))} - set(synced))
+        synced.clear()
+        return rename(self, target)
+
+    def check(folder: Path) -> None:
+        (folder / "assets.extra").mkdir()
+        (folder / "assets.extra/note").write_text("checked")
+        synced.clear()  # so that what was synced before does not count
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    monkeypatch.setattr(Path, "rename", renamed)
+    publish(write_model, tmp_path, "ranker", check)
+    assert missing == [set()]
+    assert str(tmp_path / "ranker") in synced  # and the rename itself after it
+
+
+def test_what_killed_publishers_left_is_removed_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "ranker/.partial-1-abc"
+    left.mkdir(parents=True)
+    (left / "saved_model.pb").write_bytes(b"half")
+    # Copying a folder sets its time of modification; that does not make it old.
+    os.utime(left, (0, 0))
+    publish(write_model, tmp_path, "ranker")
+    assert left.is_dir()
+
+    now = time.time()
+    monkeypatch.setattr(abandoned.time, "time", lambda: now + 86_000)
+    publish(write_model, tmp_path, "ranker")
+    assert left.is_dir()
+    monkeypatch.setattr(abandoned.time, "time", lambda: now + 87_000)
+    home = tmp_path / "ranker"
+    abandoned.remove_abandoned(home)
+    assert sorted(path.name for path in home.iterdir()) == ["1", "2"]
+    abandoned.remove_abandoned(home)
+    assert (home / "1/saved_model.pb").read_bytes() == b"graph"
+
+
+_WITHOUT_TENSORFLOW = """
+import sys
+from pathlib import Path
+from tfrec_vis.errors import NotPublished
+from tfrec_vis.serving import infra_check, publish, rollback, versions
+
+def write(folder):
+    (folder / "saved_model.pb").write_bytes(b"no graph")
+
+root = Path(sys.argv[1])
+publish(write, root, "ranker", lambda folder: None)
+publish(write, root, "ranker")
+rollback(root, "ranker")
+try:
+    infra_check(root / "ranker/3")
+except NotPublished as error:
+    print(error)
+loaded = {name.split(".")[0] for name in sys.modules}
+assert not loaded & {"tensorflow", "keras", "tf_keras", "google"}, loaded
+"""
+
+
+def test_publishing_imports_no_tensorflow(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _WITHOUT_TENSORFLOW, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert versions(tmp_path / "ranker") == [1, 2, 3]
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"{tmp_path}/ranker/3: cannot be loaded: ")

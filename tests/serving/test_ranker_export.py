@@ -9,18 +9,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from clean_process import call_in_clean_process
+from ranker_cases import (
+    CONTEXT,
+    ROWS,
+    START,
+    Request,
+    as_examples,
+    as_request,
+    impressions,
+    ranker_and_scores,
+    tables,
+    tensors,
+)
 
-from tfrec_vis.data import Impressions
 from tfrec_vis.errors import InputError
-from tfrec_vis.ranking import Ranker, RankerTables, Trainer
-from tfrec_vis.serving import export_ranker, write_warmup
+from tfrec_vis.ranking import Ranker
+from tfrec_vis.serving import WarmupCall, export_ranker, read_warmup, write_warmup
 from tfrec_vis.serving.click_history import compact_history
-
-ITEMS, WIDTH, HISTORY, ROWS, DAY = 30, 5, 6, 40, 86_400
-ITEM_IDS = np.array(["", *(f"0{i:03d}é" for i in range(1, ITEMS + 1))])
-USERS = np.array(["ann", "bob", "zoë"])
-CONTEXT = {"device": np.array(["", "phone"]), "page_type": np.array(["cart"])}
-START = 1_600_000_000
 
 # Every feature and every ranker; the last with everything.
 CASES = (
@@ -30,149 +35,6 @@ CASES = (
     ("cluster_id+semantic_id", "dcn"),
     ("vector+sim_score+cluster_id+sim_tier+semantic_id", "din"),
 )
-
-Request = dict[str, np.ndarray]
-
-
-def tables() -> RankerTables:
-    random = np.random.default_rng(0)
-    values = np.stack([np.arange(ITEMS + 1), np.arange(ITEMS + 1) % 4], axis=1).astype(np.int32)
-    rare = np.arange(ITEMS + 1) % 5 == 0
-    ids = np.where(rare, 0, np.cumsum(~rare)).astype(np.int32)
-    return RankerTables(
-        history=HISTORY,
-        item_id=ITEM_IDS,
-        attributes=("item_id", "category"),
-        values=values,
-        buckets=(ids, np.arange(4, dtype=np.int32)),
-        rarity=random.uniform(0.5, 3, [ITEMS + 1, 2]).astype(np.float32),
-        user_id=USERS,
-        context=CONTEXT,
-        click_item=random.integers(1, ITEMS + 1, 200),
-        click_time=START + random.integers(0, 60 * DAY, 200),
-        shown_item=random.integers(1, ITEMS + 1, 400),
-        shown_time=START + random.integers(0, 60 * DAY, 400),
-    )
-
-
-def impressions() -> Impressions:
-    """Rows as ``prepare`` writes them; item 0 stands for one that is not in the catalogue."""
-    random = np.random.default_rng(1)
-    item = random.integers(0, ITEMS + 1, ROWS).astype(np.int32)
-    item[:2] = 0
-    history = np.zeros([ROWS, HISTORY], np.int32)
-    for row, clicks in enumerate(random.integers(0, HISTORY + 1, ROWS)):
-        others = np.setdiff1d(np.arange(1, ITEMS + 1), item[row])
-        history[row, :clicks] = random.permutation(others)[:clicks]
-    history[0] = 0
-    nothing = np.zeros(ROWS, bool)
-    return Impressions(
-        user_id=random.choice([*USERS, "nobody"], ROWS).astype(object),
-        page_id=np.array(["p"] * ROWS, object),
-        item_index=item,
-        clicked=random.integers(0, 2, ROWS).astype(np.int32),
-        timestamp=START + random.integers(0, 90 * DAY, ROWS),
-        history=history,
-        in_pretraining=nothing,
-        item_seen_in_training=nothing,
-        context={
-            "device": random.choice(["", "phone", "tv"], ROWS).astype(object),
-            "page_type": random.choice(["cart", "home"], ROWS).astype(object),
-        },
-    )
-
-
-def as_request(rows: Impressions) -> Request:
-    """The rows as a client sends them: with gaps, strangers, repetitions and the target."""
-    random = np.random.default_rng(2)
-    item_id = np.where(rows.item_index > 0, ITEM_IDS[rows.item_index], "stranger")
-    histories = []
-    for item, clicks in zip(item_id, rows.history, strict=True):
-        sent = [ITEM_IDS[c] for c in clicks if c]
-        for place in random.integers(0, len(sent) + 1, 3):
-            sent.insert(place, random.choice(["", "unheard-of", item]))
-        histories.append([*sent, *random.permutation(sent)[: random.integers(0, 4)]])
-    longest = max(map(len, histories))
-    return {
-        "user_id": rows.user_id.astype(str),
-        "item_id": item_id,
-        "history_item_id": np.array([h + [""] * (longest - len(h)) for h in histories]),
-        "timestamp": rows.timestamp,
-        **{name: values.astype(str) for name, values in rows.context.items()},
-    }
-
-
-def tensors(request: Request) -> dict[str, tf.Tensor]:
-    """String arrays become string tensors, also empty ones."""
-    return {
-        n: tf.constant(v, tf.string if v.dtype.kind == "U" else None) for n, v in request.items()
-    }
-
-
-def as_examples(request: Request) -> tf.Tensor:
-    def feature(values: np.ndarray) -> tf.train.Feature:
-        if values.dtype.kind == "U":
-            encoded = [str(v).encode() for v in values.ravel()]
-            return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values.ravel()))
-
-    serialized = []
-    for row in range(len(request["item_id"])):
-        features = {name: feature(values[row : row + 1]) for name, values in request.items()}
-        # Each record brings a history of its own length.
-        clicks = request["history_item_id"][row]
-        features["history_item_id"] = feature(clicks[: len(clicks) - row % 3 * (clicks[-2] == "")])
-        features = tf.train.Features(feature=features)
-        serialized.append(tf.train.Example(features=features).SerializeToString())
-    return tf.constant(serialized)
-
-
-def item_vectors() -> np.ndarray:
-    vectors = np.random.default_rng(3).normal(size=[ITEMS + 1, WIDTH])
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors[[0, 7]] = 0
-    return vectors.astype(np.float32)
-
-
-def item_tables() -> dict[str, np.ndarray]:
-    random = np.random.default_rng(7)
-    semantic_ids = random.integers(0, 3, [ITEMS + 1, 2])
-    semantic_ids[[0, 7]] = -1
-    categories = np.arange(ITEMS + 1) % 4
-    clusters = np.arange(-1, ITEMS) % 7
-    clusters[[0, 7]] = -1
-    return {
-        "vectors": item_vectors(),
-        "clusters": clusters,
-        "semantic_ids": semantic_ids,
-        "categories": categories,
-        "off": categories == 2,
-    }
-
-
-def ranker_and_scores(feature: str, kind: str) -> tuple[Ranker, np.ndarray]:
-    """An untrained ranker of lively weights, and the scores that ``evaluate`` computes.
-
-    It is given the cosines there, and computes them here.
-    """
-    visual = {"clusters": 7, "semantic": (2, 3), "categories": 4}
-    vector_dim = WIDTH if "vector" in feature else 0
-    trainer = Trainer(tables(), feature, ranker=kind, visual={**visual, "vector_dim": vector_dim})
-    trainer.set_item_tables(**item_tables())
-    random = np.random.default_rng(5)
-    for variable in trainer.model.trainable_variables:
-        variable.assign(random.normal(scale=0.25, size=variable.shape))
-    inputs = tables().inputs(impressions())
-    if "sim" in feature:
-        vectors = item_vectors()
-        inputs["cosines"] = np.einsum(
-            "nd,nld->nl", vectors[inputs["item"]], vectors[inputs["history"]]
-        )
-    ranker = Ranker(tables(), feature, ranker=kind, visual={**visual, "vector_dim": WIDTH})
-    if ranker.visual is not None:
-        ranker.visual.set_tables(**item_tables())
-    ranker.set_learned(trainer.model.learned())
-    return ranker, trainer.predict(inputs)
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +126,13 @@ def test_signature_is_named_and_typed(exported: dict[str, tuple[Path, np.ndarray
         "device": ([None], tf.string),
         "page_type": ([None], tf.string),
     }
+
+
+def test_cold_is_there_where_it_can_be(exported: dict[str, tuple[Path, np.ndarray]]) -> None:
+    """Visual features need the encoder for it; without them there is nothing to need."""
+    for feature, others in (("none", {"cold"}), ("vector", set())):
+        signatures = tf.saved_model.load(str(exported[feature][0])).signatures
+        assert set(signatures) == {"serving_default", "examples", *others}
 
 
 @pytest.mark.parametrize(
@@ -358,14 +227,11 @@ def test_answers_a_hundred_rows_quickly(exported: dict[str, tuple[Path, np.ndarr
 def test_warm_up_is_a_request_the_model_answers(
     exported: dict[str, tuple[Path, np.ndarray]],
 ) -> None:
-    prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
     path, scores = exported["vector"]
-    request = as_request(impressions())
-    assert write_warmup(path, request, "ranker")
-    file = path / "assets.extra/tf_serving_warmup_requests"
-    (record,) = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
-    sent = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-    assert (sent.model_spec.name, sent.model_spec.signature_name) == ("ranker", "serving_default")
+    sent = WarmupCall(as_request(impressions()), {"ctr": scores})
+    write_warmup(path, [sent], "ranker")
+    (read,) = read_warmup(path)
+    assert read.signature == "serving_default"
     call = tf.saved_model.load(str(path)).signatures["serving_default"]
-    inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in sent.inputs.items()}
-    np.testing.assert_allclose(call(**inputs)["ctr"], scores, rtol=0, atol=1e-5)
+    answer = call(**{name: tf.constant(value) for name, value in read.inputs.items()})
+    np.testing.assert_allclose(answer["ctr"], read.outputs["ctr"], rtol=0, atol=1e-5)

@@ -137,6 +137,7 @@ def test_a_blessed_ranker_is_pushed_and_the_encoder_published(first: tuple[Path,
     versions = json.loads((published / "published.json").read_text())
     assert properties["models"] == len(versions)
     assert versions["ranker"] == pushed["pushed_destination"]
+    assert set(versions) == {"ranker", "encoder", "similar"}
     assert set(versions) == {path.name for path in (root / "serving").iterdir() if path.is_dir()}
     for folder in versions.values():
         assert tf.saved_model.contains_saved_model(folder)

@@ -2,7 +2,7 @@
 
 from tfrec_vis.embeddings.balance import cluster_balance
 from tfrec_vis.embeddings.embed import embed_features, pretraining_items
-from tfrec_vis.embeddings.extend import extend, new_items
+from tfrec_vis.embeddings.extend import extend, extend_by_vectors, new_items
 from tfrec_vis.embeddings.external import read_external
 from tfrec_vis.embeddings.kmeans import assign_clusters, fit_centroids
 from tfrec_vis.embeddings.neighbours import nearest, photo_vector
@@ -18,6 +18,7 @@ __all__ = [
     "cluster_balance",
     "embed_features",
     "extend",
+    "extend_by_vectors",
     "fit_centroids",
     "fit_codebooks",
     "nearest",

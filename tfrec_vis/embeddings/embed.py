@@ -129,16 +129,21 @@ def normalise(
         InputError: a feature is not finite; names the first item.
     """
     for start in range(0, len(features), _SLICE):
-        finite = np.isfinite(features[start : start + _SLICE]).all(axis=1)
-        if not finite.all():
-            item = item_id[start + int(np.argmin(finite))]
-            raise InputError(
-                f"item {item}: the encoder gives features that are not finite numbers; the "
-                "training has diverged: train again with a lower pretrain.learning_rate"
-            )
+        check_finite(features[start : start + _SLICE], item_id[start : start + _SLICE])
         vectors = features[start : start + _SLICE] - centre
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         out[start : start + _SLICE] = vectors
+
+
+def check_finite(features: np.ndarray, item_id: np.ndarray) -> None:
+    """Raises InputError where a feature [n, d] is not finite; names the first item."""
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"item {item_id[int(np.argmin(finite))]}: the encoder gives features that are not "
+            "finite numbers; the training has diverged: train again with a lower "
+            "pretrain.learning_rate"
+        )
 
 
 def pretraining_items(catalogue: Items, first_cut: int) -> np.ndarray:

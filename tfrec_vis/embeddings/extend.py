@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfrec_vis.data import read_items
-from tfrec_vis.embeddings.embed import described, normalise
+from tfrec_vis.embeddings.embed import check_finite, described, normalise
 from tfrec_vis.embeddings.kmeans import assign_clusters
 from tfrec_vis.embeddings.semantic_ids import assign_codes
 from tfrec_vis.embeddings.store import Embeddings
@@ -80,6 +80,28 @@ def extend(
     item_id = read_items(prepared, pictures=False).item_id[item_index]
     vectors = np.empty(features.shape, np.float32)
     normalise(features, embeddings.centre, vectors, item_id)
+    return _with(embeddings, item_id, vectors, prepared)
+
+
+def extend_by_vectors(
+    embeddings: Embeddings, item_index: np.ndarray, vectors: np.ndarray, prepared: str | Path
+) -> Embeddings:
+    """``extend`` with what an exported encoder gives: vectors centred and normalised.
+
+    Args:
+        embeddings: what is there.
+        item_index: int [new], as ``new_items`` gives it.
+        vectors: float32 [new, d], of the same encoder and centre.
+        prepared: the data that hold the new items.
+    """
+    item_id = read_items(prepared, pictures=False).item_id[item_index]
+    check_finite(vectors, item_id)
+    return _with(embeddings, item_id, vectors, prepared)
+
+
+def _with(
+    embeddings: Embeddings, item_id: np.ndarray, vectors: np.ndarray, prepared: str | Path
+) -> Embeddings:
     semantic_id = embeddings.semantic_id
     if semantic_id is not None and embeddings.codebooks is not None:
         semantic_id = np.concatenate([semantic_id, assign_codes(vectors, embeddings.codebooks)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -85,6 +86,16 @@ class Embeddings:
             semantic_id=semantic_id,
             codebooks=codebooks,
         )
+
+    @property
+    def fitted_sha256(self) -> str:
+        """Hash of centre, centroids and codebooks: what cluster and semantic ids mean."""
+        digest = hashlib.sha256()
+        for fitted in (self.centre, self.centroids, self.codebooks):
+            if fitted is not None:
+                digest.update(f"{fitted.dtype} {fitted.shape}".encode())
+                digest.update(np.ascontiguousarray(fitted).data)
+        return digest.hexdigest()
 
     def vectors_for(self, item_ids: Iterable[str]) -> np.ndarray:
         """Float32 [n, d] in the order of ``item_ids``; zeros for items without a vector."""

@@ -35,6 +35,8 @@ class Cell:
         pretrain_seeds: the seed of each pre-training; (0,) where nothing was pre-trained.
         test: float64 [pre-trainings, seeds, rows].
         validation: AUC of the runs on the validation rows, float64 [pre-trainings, seeds].
+        epochs: that the runs' weights have seen, int [pre-trainings, seeds]; 0: no epoch was better
+            than the weights that a warm start began with.
         gates: of each feature, float [runs, categories]; empty without gates.
         files: names of the runs' files: all seeds of the ranker on the first pre-training, then
             those on the next.
@@ -49,6 +51,7 @@ class Cell:
     pretrain_seeds: tuple[int, ...]
     test: np.ndarray
     validation: np.ndarray
+    epochs: np.ndarray
     gates: dict[str, np.ndarray]
     files: tuple[str, ...]
 
@@ -152,6 +155,7 @@ class CellRunner:
             pretrain_seeds=tuple(e.pretrain_seed if e else 0 for e in each),
             test=np.stack([run["test"] for run in runs]).reshape(*shape, -1),
             validation=np.reshape([auc(clicked, run["validation"]) for run in runs], shape),
+            epochs=np.reshape([run["epochs"] for run in runs], shape),
             gates={
                 name.removeprefix("gate/"): np.stack([run[name] for run in runs])
                 for name in runs[0]
@@ -247,7 +251,8 @@ class CellRunner:
             start=read_weights(start) if start else None,
         )
         partial = path.with_suffix(".partial.npz")
-        arrays = {**fit.scores, **{f"weight/{name}": w for name, w in fit.weights.items()}}
+        arrays = {"epochs": np.array(fit.epochs), **fit.scores}
+        arrays |= {f"weight/{name}": w for name, w in fit.weights.items()}
         if trainer.model.visual is not None:
             arrays |= {f"gate/{name}": g for name, g in trainer.model.visual.gates().items()}
         np.savez(partial, **arrays)

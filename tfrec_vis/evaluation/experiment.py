@@ -138,6 +138,7 @@ def _report_rows(
             "pretrain_seed": pretrain_seed,
             "train_on": cell.train_on,
             "validation_auc": validation,
+            "epochs": epochs,
             "auc": auc(clicked, scores),
             "gauc": gauc(clicked, scores, test.user_id),
             "gauc_left_out": left_out,
@@ -149,8 +150,8 @@ def _report_rows(
                 for name, inside in parts.items()
             },
         }
-        for (pretrain_seed, seed, scores), validation in zip(
-            cell.runs, cell.validation.ravel(), strict=True
+        for (pretrain_seed, seed, scores), validation, epochs in zip(
+            cell.runs, cell.validation.ravel(), cell.epochs.ravel(), strict=True
         )
     ]
 

@@ -35,6 +35,8 @@ class TableRow:
         difference: AUC minus that without images, absolute; with its 95 % interval `ci95`,
             `p_value` and Holm's `p_holm`; None where not compared.
         primary: whether validation chose this row.
+        unchanged: in how many runs no epoch was better on validation rows than the weights they
+            began with, which they keep; None where the report does not say.
     """
 
     embedding: str
@@ -58,6 +60,7 @@ class TableRow:
     p_value: float | None
     p_holm: float | None
     primary: bool
+    unchanged: int | None
 
     @property
     def name(self) -> str:
@@ -108,6 +111,7 @@ def _table_row(
     areas = [area for run in runs if (area := number(run.get("auc"))) is not None]
     against = find_comparison(report, f"{embedding}/{feature}", ranker, protocol) or {}
     primary = report.get("primary") or {}
+    epochs = [run.get("epochs") for run in runs]
     return TableRow(
         embedding=embedding,
         feature=feature,
@@ -130,6 +134,7 @@ def _table_row(
         p_value=number(against.get("p_value")),
         p_holm=number(against.get("p_holm")),
         primary=all(primary.get(name) == value for name, value in zip(_KEYS, key, strict=True)),
+        unchanged=None if None in epochs else epochs.count(0),
     )
 
 

@@ -96,11 +96,18 @@ def _protocols(rows: list[TableRow], chosen: TableRow) -> str | None:
         if base := base_of(rows, row):
             effect = _effect(f"{_opening(row.protocol)} photos", base, row)
             lines.append(f"{effect.removesuffix(',')}.")
-    if "warm_start" in both:
+    if warm := both.get("warm_start"):
         lines.append(
             "Warm start: a ranker is trained without images, on the same rows, until validation "
             "stops improving; then it is trained on, once with photos and once without."
         )
+        base = base_of(rows, warm)
+        if base and warm.unchanged is not None and base.unchanged is not None:
+            lines.append(
+                "Runs that kept the ranker they began with, as no epoch was better on validation "
+                f"rows: {warm.unchanged} of {warm.seeds} with photos, {base.unchanged} of "
+                f"{base.seeds} without."
+            )
     if _is_exaggerated(both.get("scratch"), both.get("warm_start")):
         lines.append(
             "The gain from scratch is measurably larger: it exaggerates what photos add to a "

@@ -26,15 +26,14 @@ class Alarms(BatchValues):
     def __init__(self, record: Record) -> None:
         super().__init__()
         self._record = record
-        self._row = 0
 
     def on_batch_values(self, values: dict[str, float]) -> None:
         """Counts batches that alarm."""
         if _MEASURES[0] in values:
             self._record.values["embedding"] = {name: float(values[name]) for name in _MEASURES}
         text = self._alarm(values)
-        self._row = self._row + 1 if text else 0
-        if text and self._row == _ROW:
+        self._record.alarming = self._record.alarming + 1 if text else 0
+        if text and self._record.alarming == _ROW:
             self._speak(text)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -23,9 +23,10 @@ _NAME = re.compile(r"(batch-\d+)(\.index|\.data-\d+-of-\d+)?")
 class Checkpoints(keras.callbacks.Callback):
     """Keeps the state of a training so that it can be taken up at the batch.
 
-    Weights, the optimizer, the states of random generators, the record, and the number of batches
-    done. A checkpoint counts once it can be read from end to end (every part has a checksum); the
-    two last ones are kept, so that a kill or damage at any moment leaves one.
+    Weights, the optimizer, the states of random generators, the record, the number of batches
+    done, and the sums behind the means of an epoch that is not at its end. A checkpoint counts
+    once it can be read from end to end (every part has a checksum); the two last ones are kept, so
+    that a kill or damage at any moment leaves one.
 
     It has to be the last of the callbacks: what the others do at the end of an epoch belongs to
     the epoch.
@@ -50,6 +51,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.folder = folder
         self.seconds = seconds
         self.record = record
+        self._metrics = model.metrics
+        self._taken_up: list[Any] = []
         model.optimizer.build(model.trainable_variables)
         # Not the optimizer's own count: loss scaling leaves out steps, and does not count them.
         self._batches = tf.Variable(0, dtype=tf.int64, trainable=False, name="batches")
@@ -88,6 +91,7 @@ class Checkpoints(keras.callbacks.Callback):
                     "of tfrec-vis, or another encoder by the same name); remove the folder to "
                     "train anew"
                 ) from error
+            self._taken_up = [variable.numpy() for variable in self._sums()]
             done = int(self._batches.numpy())
             if damaged:
                 print(f"  {path}, the checkpoint before it, is taken", flush=True)
@@ -95,6 +99,16 @@ class Checkpoints(keras.callbacks.Callback):
         if damaged:
             print("  no whole checkpoint is left: training begins anew", flush=True)
         return 0
+
+    def means(self) -> dict[str, float]:
+        """The means of the epoch so far."""
+        return {metric.name: float(metric.result()) for metric in self._metrics}
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Gives an epoch that is taken up its sums again: Keras has just set them to zero."""
+        for variable, value in zip(self._sums(), self._taken_up, strict=False):
+            variable.assign(value)
+        self._taken_up = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts, and saves when it is time; the last batch together with the epoch's end."""
@@ -104,7 +118,9 @@ class Checkpoints(keras.callbacks.Callback):
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves."""
+        """Saves; the next epoch begins without sums."""
+        for metric in self._metrics:
+            metric.reset_state()
         self._save()
 
     def remove(self) -> None:
@@ -118,6 +134,9 @@ class Checkpoints(keras.callbacks.Callback):
         # Older ones, and what a kill left unfinished.
         self._remove([path for path in self.folder.iterdir() if _prefix(path) not in kept])
         self._saved = time.monotonic()
+
+    def _sums(self) -> list[tf.Variable]:
+        return [variable for metric in self._metrics for variable in metric.variables]
 
     def _names(self) -> list[str]:
         """Checkpoints that are there, whole or not: the index is written last."""

@@ -37,6 +37,7 @@ class Record(tf.train.experimental.PythonState):
             ``embedding`` (mean pairwise cosine and effective rank, of the last batch),
             ``best`` (epoch, here from 0, in training.json from 1, and value, where training can
             stop early), ``stopped``.
+        alarming: batches in a row, up to the last one, that alarm; in checkpoints alone.
     """
 
     def __init__(self, settings: PretrainSettings, prepared: dict[str, Any]) -> None:
@@ -49,15 +50,18 @@ class Record(tf.train.experimental.PythonState):
             "best": None,
             "stopped": False,
         }
+        self.alarming = 0
 
     def serialize(self) -> str:
         """As text, for a checkpoint."""
-        return json.dumps({"settings": self.settings, **self.values})
+        values = {"settings": self.settings, "alarming": self.alarming, **self.values}
+        return json.dumps(values)
 
     def deserialize(self, text: str | bytes) -> None:
         """From a checkpoint's text."""
         values = json.loads(text)
         del values["settings"]
+        self.alarming = values.pop("alarming", 0)
         self.values = values
 
     def check(self, text: str | bytes, where: Path) -> None:

@@ -18,6 +18,7 @@ from tfrec_vis.data.items import read_pictures
 from tfrec_vis.data.pages import batch_count
 from tfrec_vis.errors import InputError
 from tfrec_vis.pretraining.alarms import Alarms
+from tfrec_vis.pretraining.batch_values import BatchValues
 from tfrec_vis.pretraining.checkpoints import Checkpoints
 from tfrec_vis.pretraining.curves import Curves
 from tfrec_vis.pretraining.devices import Devices
@@ -54,8 +55,8 @@ def train(
 ) -> PretrainingModel:
     """Trains, or goes on with an interrupted training of the same settings.
 
-    A training that is killed at any moment and taken up ends with the weights of one that nobody
-    disturbed, bit for bit where operations are deterministic.
+    A training that is killed at any moment and taken up ends with the weights and the record of one
+    that nobody disturbed, bit for bit where operations are deterministic.
 
     Args:
         prepared: folder that ``prepare`` wrote.
@@ -119,6 +120,9 @@ def _train(
         _start_output_layer(model, prepared, settings, cut)
     profiler = Profile(logs) if profile else None
     callbacks = _watchers(prepared, settings, cut, record, logs, devices)
+    for callback in callbacks:
+        if isinstance(callback, BatchValues):
+            callback.take_up(checkpoints.means(), done % steps)
     callbacks += [callback for callback in (stopping, profiler) if callback]
     with TrainingProgress(steps * settings.epochs, done) as progress:
         while done < steps * settings.epochs and not record.values["stopped"]:

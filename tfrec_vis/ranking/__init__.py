@@ -1,6 +1,9 @@
 """CTR ranking models on TFRS, and the visual features they take."""
 
 from tfrec_vis.ranking.cluster_id_feature import ClusterIdFeature
+from tfrec_vis.ranking.dcn import Dcn
+from tfrec_vis.ranking.din import Din
+from tfrec_vis.ranking.dlrm import Dlrm
 from tfrec_vis.ranking.features import FEATURES, parse_features
 from tfrec_vis.ranking.item_statistics import ItemStatistics
 from tfrec_vis.ranking.model import RANKERS, Ranker
@@ -19,6 +22,9 @@ __all__ = [
     "FEATURES",
     "RANKERS",
     "ClusterIdFeature",
+    "Dcn",
+    "Din",
+    "Dlrm",
     "ItemStatistics",
     "Ranker",
     "RankerTables",

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from tfrec_vis.ranking.body import Body
 from tfrec_vis.ranking.pooling import mean_of_history, merge_last
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
-class Dcn(keras.layers.Layer):
+class Dcn(Body):
     """Cross layers and dense layers in parallel, over all inputs and the history's mean.
 
         x_0 = [target ; mean of the history ; fields ; dense],
@@ -24,9 +25,15 @@ class Dcn(keras.layers.Layer):
         units: widths of the dense layers (ReLU).
 
     Example:
-        >>> target, history = tf.ones([2, 3, 8]), tf.ones([2, 5, 3, 8])
-        >>> mask, fields, dense = tf.ones([2, 5]) > 0, tf.ones([2, 1, 8]), tf.ones([2, 4])
-        >>> Dcn()(target, history, mask, fields, dense).shape
+        >>> import tensorflow as tf, tfrec_vis as tv
+        >>> inputs = {
+        ...     "target": tf.ones([2, 3, 8]),
+        ...     "history": tf.ones([2, 5, 3, 8]),
+        ...     "history_mask": tf.ones([2, 5], tf.bool),
+        ...     "fields": tf.ones([2, 1, 8]),
+        ...     "dense": tf.ones([2, 4]),
+        ... }
+        >>> tv.ranking.Dcn()(inputs).shape
         TensorShape([2, 92])
 
     Source: Wang et al., DCN V2 (arXiv 2008.13535), tfrs.layers.dcn.Cross.
@@ -40,28 +47,23 @@ class Dcn(keras.layers.Layer):
             keras.layers.Dense(u, "relu", dtype=self.dtype_policy) for u in self.units
         ]
 
-    def call(
-        self,
-        target: tf.Tensor,
-        history: tf.Tensor,
-        history_mask: tf.Tensor,
-        fields: tf.Tensor,
-        dense: tf.Tensor,
-    ) -> tf.Tensor:
-        """The top vector.
+    def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The vector under the logit.
 
         Args:
-            target: [n, attributes, d], the shown item's embedded attributes.
-            history: [n, clicks, attributes, d].
-            history_mask: bool [n, clicks].
-            fields: [n, others, d], other embedded ids: the user, the context.
-            dense: [n, w], numbers; visual features come last.
+            inputs: by name
+                target: [n, attributes, d], the shown item's embedded attributes.
+                history: [n, clicks, attributes, d], those of each click.
+                history_mask: bool [n, clicks], true where there is a click.
+                fields: [n, others, d], other embedded ids: the user, the context.
+                dense: [n, w], numbers; visual features come last.
 
         Returns:
             [n, width of x_0 + units[-1]]
         """
-        pooled = mean_of_history(history, history_mask)
-        x = deep = first = tf.concat([*map(merge_last, (target, pooled, fields)), dense], axis=1)
+        pooled = mean_of_history(inputs["history"], inputs["history_mask"])
+        embedded = map(merge_last, (inputs["target"], pooled, inputs["fields"]))
+        x = deep = first = tf.concat([*embedded, inputs["dense"]], axis=1)
         for layer in self.cross_layers:
             x = layer(first, x)
         for layer in self.dense_layers:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from tfrec_vis.ranking.body import Body
 from tfrec_vis.ranking.pooling import merge_last
 from tfrec_vis.ranking.target_attention import TargetAttention
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
-class Din(keras.layers.Layer):
+class Din(Body):
     """A history weighted by the target, beside all other inputs, through cross and dense layers.
 
         x_0 = [target ; attention(target, history) ; fields ; dense],
@@ -25,9 +26,15 @@ class Din(keras.layers.Layer):
         units: widths of the dense layers (ReLU).
 
     Example:
-        >>> target, history = tf.ones([2, 3, 8]), tf.ones([2, 5, 3, 8])
-        >>> mask, fields, dense = tf.ones([2, 5]) > 0, tf.ones([2, 1, 8]), tf.ones([2, 4])
-        >>> Din()(target, history, mask, fields, dense).shape
+        >>> import tensorflow as tf, tfrec_vis as tv
+        >>> inputs = {
+        ...     "target": tf.ones([2, 3, 8]),
+        ...     "history": tf.ones([2, 5, 3, 8]),
+        ...     "history_mask": tf.ones([2, 5], tf.bool),
+        ...     "fields": tf.ones([2, 1, 8]),
+        ...     "dense": tf.ones([2, 4]),
+        ... }
+        >>> tv.ranking.Din()(inputs).shape
         TensorShape([2, 32])
 
     Sources: DIN (arXiv 1706.06978); DCN-v2 (arXiv 2008.13535), tfrs.layers.dcn.Cross.
@@ -42,29 +49,24 @@ class Din(keras.layers.Layer):
             keras.layers.Dense(u, "relu", dtype=self.dtype_policy) for u in self.units
         ]
 
-    def call(
-        self,
-        target: tf.Tensor,
-        history: tf.Tensor,
-        history_mask: tf.Tensor,
-        fields: tf.Tensor,
-        dense: tf.Tensor,
-    ) -> tf.Tensor:
-        """The top vector.
+    def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The vector under the logit.
 
         Args:
-            target: [n, attributes, d], the shown item's embedded attributes.
-            history: [n, clicks, attributes, d].
-            history_mask: bool [n, clicks].
-            fields: [n, others, d], other embedded ids: the user, the context.
-            dense: [n, w], numbers; visual features come last.
+            inputs: by name
+                target: [n, attributes, d], the shown item's embedded attributes.
+                history: [n, clicks, attributes, d], those of each click.
+                history_mask: bool [n, clicks], true where there is a click.
+                fields: [n, others, d], other embedded ids: the user, the context.
+                dense: [n, w], numbers; visual features come last.
 
         Returns:
             [n, units[-1]]
         """
-        target = merge_last(target)
-        interest = self.attention(target, merge_last(history), history_mask)
-        x = first = tf.concat([target, interest, merge_last(fields), dense], axis=1)
+        target, history = merge_last(inputs["target"]), merge_last(inputs["history"])
+        interest = self.attention(target, history, inputs["history_mask"])
+        fields = merge_last(inputs["fields"])
+        x = first = tf.concat([target, interest, fields, inputs["dense"]], axis=1)
         for layer in self.cross_layers:
             x = layer(first, x)
         for layer in self.dense_layers:

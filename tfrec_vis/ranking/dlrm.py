@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from tfrec_vis.ranking.body import Body
 from tfrec_vis.ranking.pooling import mean_of_history
 
 
 @keras.saving.register_keras_serializable(package="tfrec_vis")
-class Dlrm(keras.layers.Layer):
+class Dlrm(Body):
     """Dot products between target, history, user, context and the embedded numbers.
 
         v = MLP_bottom(dense) in R^d,
@@ -25,9 +26,15 @@ class Dlrm(keras.layers.Layer):
         units: widths of the dense layers (ReLU) above the products.
 
     Example:
-        >>> target, history = tf.ones([2, 3, 8]), tf.ones([2, 5, 3, 8])
-        >>> mask, fields, dense = tf.ones([2, 5]) > 0, tf.ones([2, 1, 8]), tf.ones([2, 4])
-        >>> Dlrm()(target, history, mask, fields, dense).shape
+        >>> import tensorflow as tf, tfrec_vis as tv
+        >>> inputs = {
+        ...     "target": tf.ones([2, 3, 8]),
+        ...     "history": tf.ones([2, 5, 3, 8]),
+        ...     "history_mask": tf.ones([2, 5], tf.bool),
+        ...     "fields": tf.ones([2, 1, 8]),
+        ...     "dense": tf.ones([2, 4]),
+        ... }
+        >>> tv.ranking.Dlrm()(inputs).shape
         TensorShape([2, 32])
 
     Source: Naumov et al., DLRM (arXiv 1906.00091),
@@ -51,36 +58,33 @@ class Dlrm(keras.layers.Layer):
             keras.layers.Dense(u, "relu", dtype=self.dtype_policy) for u in self.units
         ]
 
-    def build(self, target_shape: tf.TensorShape) -> None:
-        """Creates the layer that gives the numbers the width of an embedding."""
-        self.bottom_layers.append(keras.layers.Dense(target_shape[-1], dtype=self.dtype_policy))
-        super().build(target_shape)
+    def build(self, input_shape: Mapping[str, Any]) -> None:
+        """Creates the weights for inputs of these shapes; n and clicks may be None."""
+        # The numbers get the width of an embedding.
+        width = tf.TensorShape(input_shape["target"])[-1]
+        self.bottom_layers.append(keras.layers.Dense(width, dtype=self.dtype_policy))
+        super().build(input_shape)
 
-    def call(
-        self,
-        target: tf.Tensor,
-        history: tf.Tensor,
-        history_mask: tf.Tensor,
-        fields: tf.Tensor,
-        dense: tf.Tensor,
-    ) -> tf.Tensor:
-        """The top vector.
+    def call(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The vector under the logit.
 
         Args:
-            target: [n, attributes, d], the shown item's embedded attributes.
-            history: [n, clicks, attributes, d].
-            history_mask: bool [n, clicks].
-            fields: [n, others, d], other embedded ids: the user, the context.
-            dense: [n, w], numbers; visual features come last.
+            inputs: by name
+                target: [n, attributes, d], the shown item's embedded attributes.
+                history: [n, clicks, attributes, d], those of each click.
+                history_mask: bool [n, clicks], true where there is a click.
+                fields: [n, others, d], other embedded ids: the user, the context.
+                dense: [n, w], numbers; visual features come last.
 
         Returns:
             [n, units[-1]]
         """
-        bottom = dense
+        bottom = inputs["dense"]
         for layer in self.bottom_layers:
             bottom = layer(bottom)
-        pooled = mean_of_history(history, history_mask)
-        vectors = tf.concat([target, pooled, fields, bottom[:, tf.newaxis]], axis=1)
+        pooled = mean_of_history(inputs["history"], inputs["history_mask"])
+        embedded = [inputs["target"], pooled, inputs["fields"]]
+        vectors = tf.concat([*embedded, bottom[:, tf.newaxis]], axis=1)
         x = tf.concat([bottom, self.interaction(tf.unstack(vectors, axis=1))], axis=1)
         for layer in self.dense_layers:
             x = layer(x)

@@ -33,7 +33,8 @@ class Ranker(tfrs.models.Model):
     Inputs (``RankerTables.inputs``): user, item int [n], history int [n, L], timestamp int64
     [n], context numbers int [n]; for ``sim_score`` and ``sim_tier`` perhaps cosines float32
     [n, L], of the target with each click (0 at padding); without them they are computed from the
-    vectors (``visual={"vector_dim": d}``).
+    vectors (``visual={"vector_dim": d}``); and perhaps target, a dict of what ``VisualFeatures``
+    takes for pictures that are not in its tables.
 
     Every item is its attributes' embeddings, the user and each context feature an embedding. The
     numbers are the share of history items with the target's value of each attribute
@@ -114,15 +115,18 @@ class Ranker(tfrs.models.Model):
         shares = tf.cast(numbers[:, : -self.standardize.width], self.compute_dtype)
         dense = [shares, self.standardize(numbers[:, -self.standardize.width :])]
         if self.visual is not None:
-            dense.append(self.visual(item, history, inputs.get("cosines")))
+            given = inputs.get("cosines"), inputs.get("target")
+            dense.append(self.visual(item, history, *given))
         fields = [self.user(inputs["user"])]
         fields += [layer(inputs[f"context_{n}"]) for n, layer in self.context.items()]
         top = self.body(
-            self.attributes(tf.gather(self.rows, item)),
-            self.attributes(tf.gather(self.rows, history)),
-            history > 0,
-            tf.stack(fields, axis=1),
-            tf.concat(dense, axis=1),
+            {
+                "target": self.attributes(tf.gather(self.rows, item)),
+                "history": self.attributes(tf.gather(self.rows, history)),
+                "history_mask": history > 0,
+                "fields": tf.stack(fields, axis=1),
+                "dense": tf.concat(dense, axis=1),
+            }
         )
         return self.logit(top)[:, 0]
 
@@ -185,6 +189,24 @@ class Ranker(tfrs.models.Model):
             raise ValueError(f"expected the weights of this ranker; differing: {', '.join(odd)}")
         for name, variable in variables.items():
             variable.assign(values[name])
+
+    def set_grown(self, values: Mapping[str, np.ndarray]) -> None:
+        """Sets what ``learned`` gave of the same ranker over fewer categories, the first of these.
+
+        A category that came since has the mean of the trained gates (of their logits): the layer
+        behind them takes up what all have in common.
+
+        Raises:
+            ValueError: values of another ranker.
+        """
+        variables, grown = self._learned_variables(), dict(values)
+        gates = {} if self.visual is None else self.visual.gate_layers
+        gated = {layer.gate.ref() for layer in gates.values()}
+        for name, variable in variables.items():
+            if variable.ref() in gated and name in grown:
+                new = variable.shape[0] - len(grown[name])
+                grown[name] = np.pad(grown[name], (0, new), constant_values=grown[name].mean())
+        self.set_learned(grown)
 
     def start_from(self, values: Mapping[str, np.ndarray]) -> None:
         """Goes on from what ``learned`` gave of the same ranker without images.

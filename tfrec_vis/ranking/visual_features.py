@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import tf_keras as keras
 from tfrec_vis.ranking.cluster_id_feature import ClusterIdFeature
 from tfrec_vis.ranking.features import parse_features
 from tfrec_vis.ranking.semantic_id_feature import SemanticIdFeature
-from tfrec_vis.ranking.sim_score import TOP, SimScore, cosines
+from tfrec_vis.ranking.sim_score import TOP, SimScore
+from tfrec_vis.ranking.sim_score import cosines as inner_products
 from tfrec_vis.ranking.sim_tier import SimTier
 from tfrec_vis.ranking.vector_feature import VectorFeature
 from tfrec_vis.ranking.visual_gate import VisualGate
@@ -200,7 +201,13 @@ class VisualFeatures(keras.layers.Layer):
                     self.parts[feature].build(tf.TensorShape([None, width]))
         super().build(item_shape)
 
-    def call(self, item: tf.Tensor, history: tf.Tensor, cosines: tf.Tensor | None = None) -> Any:
+    def call(
+        self,
+        item: tf.Tensor,
+        history: tf.Tensor,
+        cosines: tf.Tensor | None = None,
+        target: Mapping[str, tf.Tensor] | None = None,
+    ) -> Any:
         """The features of a batch.
 
         Args:
@@ -208,6 +215,9 @@ class VisualFeatures(keras.layers.Layer):
             history: int [n, L], newest first, 0 none.
             cosines: float [n, L], the target's with each click, for ``sim_score`` and
                 ``sim_tier``; None: computed from the vectors.
+            target: what takes the place of the targets' rows in the tables, for pictures that are
+                not in them: "vectors" [n, d], "clusters" int [n], "semantic_ids" int [n, levels],
+                each if a feature reads it. Category and whether it is off stay those of ``item``.
 
         Returns:
             [n, width]
@@ -216,23 +226,36 @@ class VisualFeatures(keras.layers.Layer):
             ValueError: no cosines and no vectors to compute them from.
         """
         mask = history > 0
+        given = dict(target or {})
+        if "vectors" in given:
+            given["pictured"] = tf.reduce_any(given["vectors"] != 0, axis=1)
+
+        def of_target(name: str) -> tf.Tensor:
+            table = self.tables[name]
+            return tf.cast(given[name], table.dtype) if name in given else tf.gather(table, item)
+
         outputs = {}
-        if {"sim_score", "sim_tier"} & {*self.features}:
-            if cosines is None:
-                cosines = self._cosines(item, history)
+        if {"sim_score", "sim_tier"} & {*self.features} and cosines is None:
+            if "vectors" not in self.tables:
+                raise ValueError("expected cosines, or vector_dim and vectors to compute them from")
+            clicks = tf.gather(self.tables["vectors"], history)
+            cosines = inner_products(of_target("vectors"), clicks)
         if "pictured" in self.tables:
-            pictured = mask & self._pictured(history) & self._pictured(item)[:, tf.newaxis]
+            pictured = mask & (tf.gather(self.tables["pictured"], history) > 0)
+            pictured &= of_target("pictured")[:, tf.newaxis] > 0
         for feature, part in self.parts.items():
             if feature == "vector":
-                outputs[feature] = part.from_projected(*self._projected(item, history), pictured)
+                projected = self._projected(item, history, given.get("vectors"))
+                outputs[feature] = part.from_projected(*projected, pictured)
             elif feature == "sim_score":
                 outputs[feature] = part.from_scores(cosines, mask)
             elif feature == "sim_tier":
                 outputs[feature] = part.from_scores(cosines, pictured)
             else:
                 name = {"cluster_id": "clusters", "semantic_id": "semantic_ids"}[feature]
-                table = self.tables[name]
-                outputs[feature] = part(tf.gather(table, item), tf.gather(table, history), mask)
+                outputs[feature] = part(
+                    of_target(name), tf.gather(self.tables[name], history), mask
+                )
         if self.categories:
             category = tf.gather(self.tables["categories"], item)
             outputs = {f: self.gate_layers[f](out, category) for f, out in outputs.items()}
@@ -240,23 +263,18 @@ class VisualFeatures(keras.layers.Layer):
         off = tf.gather(self.tables["off"], item) > 0
         return tf.where(off[:, tf.newaxis], tf.zeros_like(out), out)
 
-    def _cosines(self, item: tf.Tensor, history: tf.Tensor) -> tf.Tensor:
-        if "vectors" not in self.tables:
-            raise ValueError("expected cosines, or vector_dim and vectors to compute them from")
-        table = self.tables["vectors"]
-        return cosines(tf.gather(table, item), tf.gather(table, history))
-
-    def _pictured(self, item: tf.Tensor) -> tf.Tensor:
-        return tf.gather(self.tables["pictured"], item) > 0
-
-    def _projected(self, item: tf.Tensor, history: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _projected(
+        self, item: tf.Tensor, history: tf.Tensor, target: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Projected targets [n, units] and clicks [n, L, units]."""
+        projection = self.parts["vector"].projection
         together = tf.concat([item[:, tf.newaxis], tf.cast(history, item.dtype)], axis=1)
         distinct, position = tf.unique(tf.reshape(together, [-1]))
         vectors = tf.cast(tf.gather(self.tables["vectors"], distinct), self.compute_dtype)
-        projected = self.parts["vector"].projection(vectors)
-        rows = tf.gather(projected, tf.reshape(position, tf.shape(together)))
-        return rows[:, 0], rows[:, 1:]
+        rows = tf.gather(projection(vectors), tf.reshape(position, tf.shape(together)))
+        if target is None:
+            return rows[:, 0], rows[:, 1:]
+        return projection(tf.cast(target, self.compute_dtype)), rows[:, 1:]
 
     def set_off(self, categories: Iterable[int]) -> None:
         """Switches all features off for these categories, and on for all others."""

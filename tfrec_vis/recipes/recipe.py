@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrec_vis.embeddings import EmbedSettings
+from tfrec_vis.errors import check_ranges
 from tfrec_vis.evaluation.settings import EvaluateSettings
 from tfrec_vis.prepare.settings import PrepareSettings
 from tfrec_vis.pretraining.settings import PretrainSettings
@@ -19,9 +20,17 @@ class ExportSettings:
     Attributes:
         path: where models are published, counted from the working directory; None:
             saved_models/ in the work folder.
+        max_auc_drop: by how much the AUC of a new ranker on the test rows may be below that of
+            the published one; None: they are not compared.
+        max_latency_ms: bound of the ranker's 99th percentile on its warm-up rows; None: no bound.
     """
 
     path: str | None = None
+    max_auc_drop: float | None = 0.01
+    max_latency_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges("export", self, {"max_auc_drop": (0, 1), "max_latency_ms": (0.001, 1_000_000)})
 
 
 @dataclass(frozen=True)

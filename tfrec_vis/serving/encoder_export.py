@@ -7,11 +7,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfrec_vis.data import decode_letterboxed_batch
 from tfrec_vis.embeddings import Embeddings
-
-_FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
-"""What JPEG, PNG, GIF and BMP files begin with."""
+from tfrec_vis.serving.pictures import picture_embedder
 
 
 def export_encoder(
@@ -40,34 +37,21 @@ def export_encoder(
         embeddings: the catalogue's embeddings by this encoder.
         path: folder to write into.
     """
-    centre = tf.constant(embeddings.centre, tf.float32)
-    centroids = tf.constant(embeddings.centroids, tf.float32)
+    embedded = picture_embedder(encode, image_size, embeddings)
 
     def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies([_check_pictures(image_bytes)]):
-            pictures = decode_letterboxed_batch(image_bytes, image_size)
-        # Fused convolutions give wrong shapes for no picture: then a black one goes through.
-        count = tf.shape(pictures)[0]
-        pictures = tf.pad(pictures, [[0, tf.cast(count == 0, tf.int32)], [0, 0], [0, 0], [0, 0]])
-        features = encode(pictures, training=False)[:count]
-        features = tf.cast(features, tf.float32) - centre
-        length = tf.norm(features, axis=1, keepdims=True)
-        embedding = features / tf.maximum(length, 1e-12)
-        # |e - c|^2 without |e|^2, which is the same for every centroid.
-        distance = tf.reduce_sum(centroids**2, axis=1) - 2 * tf.matmul(
-            embedding, centroids, transpose_b=True
-        )
-        return {
-            "embedding": embedding,
-            "cluster_id": tf.argmin(distance, axis=1, output_type=tf.int32),
-        }
+        outputs = embedded(image_bytes)
+        return {name: outputs[name] for name in ("embedding", "cluster_id")}
+
+    # One function for both signatures: an encoder takes long to trace.
+    traced = tf.function(embed, autograph=False)
 
     def embed_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         feature = tf.io.FixedLenFeature([], tf.string)
-        return embed(tf.io.parse_example(examples, {"image": feature})["image"])
+        return traced(tf.io.parse_example(examples, {"image": feature})["image"])
 
     signatures = {
-        "serving_default": tf.function(embed, autograph=False).get_concrete_function(
+        "serving_default": traced.get_concrete_function(
             tf.TensorSpec([None], tf.string, name="image_bytes")
         ),
         "examples": tf.function(embed_examples, autograph=False).get_concrete_function(
@@ -78,13 +62,3 @@ def export_encoder(
     module = tf.Module()
     module.used = list(signatures["serving_default"].variables)
     tf.saved_model.save(module, str(path), signatures)
-
-
-def _check_pictures(image_bytes: tf.Tensor) -> tf.Operation:
-    known = tf.zeros_like(image_bytes, tf.bool)
-    for first in _FIRST_BYTES:
-        known |= tf.strings.substr(image_bytes, 0, len(first)) == first
-    message = "expected JPEG, PNG, GIF or BMP bytes; empty or something else at positions:"
-    return tf.debugging.Assert(
-        tf.reduce_all(known), [message, tf.where(~known)[:, 0]], summarize=10
-    )

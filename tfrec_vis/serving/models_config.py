@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import uuid
 from pathlib import Path
 
 from tfrec_vis.serving.versions import versions
@@ -13,8 +13,9 @@ def write_models_config(root: Path) -> Path:
     """Writes ``ROOT/models.config``, naming every model under `root` that has a version.
 
     A protocol buffer in text format (``tensorflow.serving.ModelServerConfig``), its paths
-    absolute, as the server demands. The file is replaced in one step. Where several publishers
-    write at once, the last to write looks again after writing, so none is left out.
+    absolute, as the server demands. The file is replaced in one step. Publishers take turns
+    (``ROOT/.models.config.lock``, which a killed one gives back), so the last one names the
+    models of all before it.
 
     Args:
         root: the folder that holds all published models.
@@ -24,18 +25,14 @@ def write_models_config(root: Path) -> Path:
     """
     root = root.absolute()
     target = root / "models.config"
-    written = None
-    while (text := _models_config(root)) != written:
-        partial = root / f".models.config.partial-{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-        written = text
+    partial = root / ".models.config.partial"
+    with (root / ".models.config.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(_models_config(root))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
     return target
 
 

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.ranking import Ranker, RankerTables
 from tfrec_vis.serving.click_history import compact_history
+from tfrec_vis.serving.numbers import numbers_of
+from tfrec_vis.serving.pictures import check_pictures
 
 MAX_HISTORY = 50
 """Clicks that an exported ranker may read; a request may carry one more."""
-_INPUTS = ("user_id", "item_id", "history_item_id", "timestamp")
+_INPUTS = ("user_id", "item_id", "image_bytes", "history_item_id", "timestamp")
 _INPUT_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 _TIME_LIMIT = 2**34
 """Seconds; ``ItemStatistics`` reads no later time. A time in milliseconds is beyond it."""
 
 
-def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
+def export_ranker(
+    ranker: Ranker,
+    tables: RankerTables,
+    path: Path,
+    *,
+    cold: Callable[[tf.Tensor], dict[str, tf.Tensor]] | None = None,
+) -> None:
     """Writes a ranker and its tables as a SavedModel of core TensorFlow operations.
 
     All the ranker holds goes along: weights, item statistics, tables of its visual features.
 
-    Two signatures, for any n, also 0:
+    Three signatures, for any n, also 0:
 
         serving_default   {user_id: string [n], item_id: string [n],
                            history_item_id: string [n, L], newest first, "" is padding,
@@ -33,7 +41,11 @@ def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
                            each context feature by its name: string [n]}
         examples          {examples: string [n]}, each a serialized tf.Example with these as
                           features; user_id, history_item_id and context may be left out
-        both give         {ctr: float32 [n]}
+        cold              as serving_default, with image_bytes: string [n] in place of item_id
+        all give          {ctr: float32 [n]}
+
+    ``cold`` is for products that are not in the catalogue yet: "no item" with the picture's visual
+    features. (Its category is unknown, so gates are those of "no item".)
 
     L is at most 51 and may be 0: one click more than a ranker may read, so that the newest clicks
     of a client still fill the history where the target is among them. A history is read as
@@ -46,6 +58,9 @@ def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
             (``visual={"vector_dim": d}``), which requests' cosines are computed from.
         tables: the tables it was built with.
         path: folder to write into.
+        cold: what ``picture_embedder`` makes, with the encoder of the ranker's vectors. Without it
+            a ranker with visual features has no signature ``cold``; one without has no use for it
+            and only looks at what the pictures begin with.
 
     Raises:
         InputError: the ranker reads more than 50 clicks, or a context feature's name cannot be the
@@ -61,25 +76,46 @@ def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
                 "feature in source.interactions"
             )
     module = tf.Module()
-    module.users = _numbers(tables.user_id)
-    module.items = _numbers(tables.item_id[1:])
-    module.contexts = {name: _numbers(known) for name, known in tables.context.items()}
+    module.users = numbers_of(tables.user_id)
+    module.items = numbers_of(tables.item_id[1:])
+    module.contexts = {name: numbers_of(known) for name, known in tables.context.items()}
 
-    def score(**request: tf.Tensor) -> dict[str, tf.Tensor]:
-        with tf.control_dependencies(_checks(request)):
-            request = {name: tf.identity(value) for name, value in request.items()}
-        item = module.items.lookup(request["item_id"])
-        history = compact_history(
-            module.items.lookup(request["history_item_id"]), item, tables.history
-        )
+    def answer(
+        request: dict[str, tf.Tensor],
+        item: tf.Tensor,
+        target: Mapping[str, tf.Tensor] | None = None,
+    ) -> dict[str, tf.Tensor]:
+        history = module.items.lookup(request["history_item_id"])
         inputs = {
             "user": module.users.lookup(request["user_id"]),
             "item": item,
-            "history": history,
+            "history": compact_history(history, item, tables.history),
             "timestamp": request["timestamp"],
             **{f"context_{n}": t.lookup(request[n]) for n, t in module.contexts.items()},
         }
+        if target is not None:
+            inputs["target"] = target
         return {"ctr": tf.sigmoid(ranker(inputs, training=False))}
+
+    def score(**request: tf.Tensor) -> dict[str, tf.Tensor]:
+        request = _checked(request)
+        return answer(request, module.items.lookup(request["item_id"]))
+
+    def score_cold(**request: tf.Tensor) -> dict[str, tf.Tensor]:
+        request = _checked(request)
+        item = tf.zeros_like(request["timestamp"], tf.int32)
+        if ranker.visual is None:
+            with tf.control_dependencies([check_pictures(request["image_bytes"])]):
+                return answer(request, tf.identity(item))
+        assert cold is not None
+        embedded = cold(request["image_bytes"])
+        target = {"vectors": embedded["embedding"], "clusters": embedded["cluster_id"]}
+        if "semantic_id" in ranker.visual.features:
+            target["semantic_ids"] = embedded["semantic_id"]
+        return answer(request, item, target)
+
+    # One function for two signatures: half the tracing, half the graph.
+    scored = tf.function(score, autograph=False)
 
     def score_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         text = tf.io.FixedLenFeature([], tf.string, "")
@@ -94,22 +130,28 @@ def export_ranker(ranker: Ranker, tables: RankerTables, path: Path) -> None:
             },
         )
         request["history_item_id"] = request["history_item_id"].to_tensor("")
-        return score(**request)
+        return scored(**request)
+
+    def specs(target: str) -> dict[str, tf.TensorSpec]:
+        names = ["user_id", target, *tables.context]
+        return {
+            **{n: tf.TensorSpec([None], tf.string, name=n) for n in names},
+            "history_item_id": tf.TensorSpec([None, None], tf.string, name="history_item_id"),
+            "timestamp": tf.TensorSpec([None], tf.int64, name="timestamp"),
+        }
 
     signatures = {
-        "serving_default": tf.function(score, autograph=False).get_concrete_function(
-            user_id=tf.TensorSpec([None], tf.string, name="user_id"),
-            item_id=tf.TensorSpec([None], tf.string, name="item_id"),
-            history_item_id=tf.TensorSpec([None, None], tf.string, name="history_item_id"),
-            timestamp=tf.TensorSpec([None], tf.int64, name="timestamp"),
-            **{n: tf.TensorSpec([None], tf.string, name=n) for n in tables.context},
-        ),
+        "serving_default": scored.get_concrete_function(**specs("item_id")),
         "examples": tf.function(score_examples, autograph=False).get_concrete_function(
             tf.TensorSpec([None], tf.string, name="examples")
         ),
     }
+    if ranker.visual is None or cold is not None:
+        signatures["cold"] = tf.function(score_cold, autograph=False).get_concrete_function(
+            **specs("image_bytes")
+        )
     # Only the variables are kept: the Keras model itself would be written along with them.
-    module.used = list(signatures["serving_default"].variables)
+    module.used = [v for signature in signatures.values() for v in signature.variables]
     tf.saved_model.save(module, str(path), signatures)
 
 
@@ -122,19 +164,13 @@ def check_history(history: int) -> None:
         )
 
 
-def _numbers(values: np.ndarray) -> tf.lookup.StaticHashTable:
-    """Values to their numbers from 1; others to 0."""
-    numbers = tf.range(1, len(values) + 1, dtype=tf.int32)
-    pairs = tf.lookup.KeyValueTensorInitializer(tf.constant(list(values), tf.string), numbers)
-    return tf.lookup.StaticHashTable(pairs, default_value=0)
-
-
-def _checks(request: dict[str, tf.Tensor]) -> list[tf.Operation]:
+def _checked(request: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The request, which fails with InvalidArgument where it is wrong."""
     rows = tf.stack([tf.shape(value)[0] for value in request.values()])
     clicks = tf.shape(request["history_item_id"])[1]
     latest = tf.reduce_max(request["timestamp"])
     names = ", ".join(request)
-    return [
+    checks = [
         tf.debugging.Assert(
             tf.reduce_all(rows == rows[0]),
             [f"expected the same number of rows in {names}; got:", rows],
@@ -146,3 +182,5 @@ def _checks(request: dict[str, tf.Tensor]) -> list[tf.Operation]:
         ),
         tf.debugging.Assert(latest < _TIME_LIMIT, ["expected timestamp in seconds; got:", latest]),
     ]
+    with tf.control_dependencies(checks):
+        return {name: tf.identity(value) for name, value in request.items()}

@@ -41,6 +41,9 @@ def parameters(recipe: Recipe, stage: str) -> dict[str, str]:
     if stage == "embed":  # The truth of a simulated shop is embedded too.
         recipe = replace(recipe, evaluate=EvaluateSettings(truth=recipe.evaluate.truth))
         texts["evaluate"] = _text(recipe, "evaluate")
+    if stage == "export":  # Where models are published is for Pusher and Publish to say.
+        recipe = replace(recipe, export=replace(recipe.export, path="/"))
+        texts["export"] = _text(recipe, "export")
     made = [s for s in build_stages(recipe, Path()) if s.name == stage]
     inputs = {str(s.folder): s.inputs for s in made}
     identity = {"tfrec_vis": tfrec_vis.__version__, "inputs": inputs}

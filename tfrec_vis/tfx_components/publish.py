@@ -16,23 +16,25 @@ from tfrec_vis.tfx_components.stage_runner import local_path
 def Publish(
     pushed_ranker: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.PushedModel],
     encoder: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    similar: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
     published: tfx.dsl.components.OutputArtifact[PublishedModels],
     models: tfx.dsl.components.Parameter[str],
 ) -> None:
-    """Publishes the encoder beside the ranker, and models.config for TensorFlow Serving.
+    """Publishes encoder and neighbours' search beside the ranker, and models.config for TensorFlow Serving.
 
     Nothing is published where Pusher did not push the ranker, because it was not blessed.
 
     Args:
         pushed_ranker: of Pusher.
-        encoder: of Export.
+        encoder, similar: of Export.
         published: output.
         models: folder of all published models; Pusher's base_directory is MODELS/ranker.
     """
     versions = {}
     if pushed_ranker.get_int_custom_property("pushed"):
         versions["ranker"] = pushed_ranker.get_string_custom_property("pushed_destination")
-        model = local_path(path_utils.serving_model_path(encoder.uri))
-        versions["encoder"] = str(publish(model, local_path(models), "encoder"))
+        for name, artifact in (("encoder", encoder), ("similar", similar)):
+            model = local_path(path_utils.serving_model_path(artifact.uri))
+            versions[name] = str(publish(model, local_path(models), name))
     (local_path(published.uri) / "published.json").write_text(json.dumps(versions, indent=1))
     published.set_int_custom_property("models", len(versions))

@@ -6,18 +6,30 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tf_keras as keras
 
-from tfrec_vis.embeddings import Embeddings, EmbedSettings, embed_features, extend, new_items
+from tfrec_vis.data.items import read_pictures
+from tfrec_vis.embeddings import (
+    Embeddings,
+    EmbedSettings,
+    embed_features,
+    extend,
+    extend_by_vectors,
+    new_items,
+)
 from tfrec_vis.embeddings.encode import encode_items, weights_fingerprint
 from tfrec_vis.embeddings.extend import check_grown
 from tfrec_vis.errors import InputError
 from tfrec_vis.workflow.stage import is_made_by_stage
+
+Published = Callable[[Sequence[bytes]], np.ndarray]
+"""JPEGs [n] -> vectors float32 [n, d]."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +82,11 @@ class Encoded:
                 "data and embed settings, or move them away to encode all items here"
             )
 
-    def only_new(self) -> Callable[[Path], None]:
+    def only_new(self, published: Published | None = None) -> Callable[[Path], None]:
         """What writes the embeddings that are there with those of new items.
+
+        Args:
+            published: gives the vectors of JPEGs, centred and normalised, in place of the encoder.
 
         Raises:
             InputError: no embeddings there, or of another encoder or other data.
@@ -95,8 +110,13 @@ class Encoded:
             # Read and built here: the embeddings of one encoder at a time are in memory.
             made = Embeddings.read(folder)
             new = new_items(made, self.prepared)
-            if len(new):
-                size, batch = self.image_size, self.settings.batch_size
+            size, batch = self.image_size, self.settings.batch_size
+            if len(new) and published is not None:
+                jpegs = read_pictures(self.prepared, new)
+                starts = range(0, len(jpegs), batch)
+                vectors = np.concatenate([published(jpegs[i : i + batch]) for i in starts])
+                made = extend_by_vectors(made, new, vectors, self.prepared)
+            elif len(new):
                 features = encode_items(self.encoder(), self.prepared, size, batch, new)
                 made = extend(made, new, features, self.prepared)
             made.write(out)

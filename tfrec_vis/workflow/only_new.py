@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfrec_vis.errors import InputError
-from tfrec_vis.workflow.encoded import Encoded
+from tfrec_vis.workflow.encoded import Encoded, Published
 from tfrec_vis.workflow.stage import Stage
 
 
-def only_new(stages: Sequence[Stage]) -> list[Stage]:
+def only_new(stages: Sequence[Stage], published: Published | None = None) -> list[Stage]:
     """The stages, of which those that embed by an encoder encode new items alone.
 
     After ``prepare --append`` the encoders were trained on data that have changed since, so that
@@ -21,6 +21,7 @@ def only_new(stages: Sequence[Stage]) -> list[Stage]:
 
     Args:
         stages: of a recipe.
+        published: encodes new items in place of the encoders of pretrain/.
 
     Raises:
         InputError: the data are not prepared, encoders or embeddings are missing or made with
@@ -28,6 +29,7 @@ def only_new(stages: Sequence[Stage]) -> list[Stage]:
     """
     adding: dict[Path, Stage] = {}
     for stage in stages:
+        stage.restore()
         if stage.name == "prepare" and not stage.is_done:
             raise InputError(
                 f"{stage.folder}: not there yet, or made with other settings or by another "
@@ -44,7 +46,7 @@ def only_new(stages: Sequence[Stage]) -> list[Stage]:
                 "--work and --set"
             )
         if isinstance(stage.make, Encoded) and not stage.is_done:
-            adding[stage.folder] = replace(stage, make=stage.make.only_new())
+            adding[stage.folder] = replace(stage, make=stage.make.only_new(published))
     for stage in stages:
         if stage.name == "pretrain":
             stage.accept()

@@ -45,7 +45,7 @@ def run_recipe(
     for option, name in (("--until", until), ("--force", force)):
         if name is not None and name not in STAGES:
             raise InputError(f"{option} {name}: unknown stage; known: {', '.join(STAGES)}")
-    _make_deterministic()
+    make_deterministic()
     preparation = preparation or PrepareOptions()
     stages = build_stages(recipe, work, preparation, profile)
     if preparation.cuts is not None:
@@ -63,12 +63,13 @@ def run_recipe(
         if stage.name in wanted:
             if stage.name == "pretrain" and "embed" in wanted and not stage.is_done:
                 check_fits(recipe, work / "prepared")
-            _run(stage, stage.name == force)
+            run_stage(stage, stage.name == force)
     if "report" in wanted:
         write_report(work, stages)
 
 
-def _run(stage: Stage, force: bool) -> None:
+def run_stage(stage: Stage, force: bool = False) -> None:
+    """Runs a stage unless it is done, and says so."""
     label = f"{stage.name} ({stage.folder.name})"
     if stage.is_done and not force:
         print(f"{label}: unchanged, skipped", flush=True)
@@ -92,7 +93,8 @@ def _check_needs(stages: Sequence[Stage], only: str, work: Path) -> None:
             )
 
 
-def _make_deterministic() -> None:
+def make_deterministic() -> None:
+    """The same inputs give the same bits."""
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()

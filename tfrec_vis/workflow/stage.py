@@ -71,6 +71,17 @@ class Stage:
         """Takes the output that is there for made from what the needed stages hold now."""
         _write_stamp(self.folder, {**_stamp(self.folder), "fingerprint": self.fingerprint})
 
+    def restore(self) -> None:
+        """Puts the former output back where a kill left none, between the two renames."""
+        old = self._old
+        if old.exists() and not self.folder.exists():
+            old.rename(self.folder)
+
+    @property
+    def _old(self) -> Path:
+        """Where the former output is while the new one takes its place."""
+        return self.folder.with_name(self.folder.name + ".old")
+
     @property
     def _settings(self) -> str:
         """Identity of the output but for the stages it needs."""
@@ -142,9 +153,9 @@ class Stage:
         }
 
     def _put_in_place(self, partial: Path) -> None:
-        old = self.folder.with_name(self.folder.name + ".old")
-        shutil.rmtree(old, ignore_errors=True)
+        old = self._old
         if self.folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
             self.folder.rename(old)
         partial.rename(self.folder)
         shutil.rmtree(old, ignore_errors=True)

@@ -72,13 +72,13 @@ def build_stages(
         resumable=True,
         keeps="runs",
     )
-    models = Path(recipe.export.path) if recipe.export.path else work / "saved_models"
+    models = models_folder(recipe, work)
     exported = Stage(
         "export",
         work / "exported",
         str(models.resolve()),
         [prepared, *trained.values(), *embeddings, evaluated],
-        lambda out: export_models(work, run.method, models, out),
+        lambda out: export_models(work, run.method, models, out, recipe.export),
     )
     return [prepared, *trained.values(), *embeddings, evaluated, exported]
 
@@ -108,6 +108,11 @@ def _pretrain_stage(
         make,
         resumable=True,
     )
+
+
+def models_folder(recipe: Recipe, work: Path) -> Path:
+    """Where the recipe's models are published."""
+    return Path(recipe.export.path) if recipe.export.path else work / "saved_models"
 
 
 def write_report(work: Path, stages: Sequence[Stage]) -> None:
