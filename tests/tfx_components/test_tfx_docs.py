@@ -23,6 +23,8 @@ def test_the_pipeline_of_the_guide(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     text = (Path(__file__).parents[2] / "docs/tfx.md").read_text()
     ((code),) = re.findall(r"^```py\n(.*?)^```$", text, re.M | re.S)
     (tmp_path / "shop.yaml").write_text(SOURCE)
+    (tmp_path / "log.csv").write_text("user,item,time\na,1,5\n")
+    (tmp_path / "items.csv").write_text("item,photo\n1,1.jpg\n")
     monkeypatch.chdir(tmp_path)
     made: dict[str, Any] = {}
     exec(compile(code, "docs/tfx.md", "exec"), made)  # noqa: S102

@@ -20,7 +20,7 @@ def Publish(
     published: tfx.dsl.components.OutputArtifact[PublishedModels],
     models: tfx.dsl.components.Parameter[str],
 ) -> None:
-    """Publishes encoder and neighbours' search beside the ranker, and models.config for TensorFlow Serving.
+    """Publishes encoder and neighbours' search beside the ranker, and models.config.
 
     Nothing is published where Pusher did not push the ranker, because it was not blessed.
 
