@@ -36,7 +36,6 @@ from tfrec_vis.workflow.refresh import Refreshed, refresh
 NEW, DAY = 6, 86_400
 FEATURE = "vector+sim_score+cluster_id+sim_tier+semantic_id"
 EVALUATE = {"history": 6, "min_count": 3, "gates": True, "images_off": ["Kestrel"]}
-GATE = 0.8
 CATEGORIES = {-1: "Zebra", -2: ""}
 """What the last items of the catalogue are called, after the others are known."""
 
@@ -90,9 +89,6 @@ def without_training(recipe: Recipe, prepared: Path, folders: list[Path], out: P
     random = np.random.default_rng(7)
     for variable in ranker.trainable_variables:
         variable.assign(random.normal(scale=0.2, size=variable.shape))
-    # All alike, so that the gate of a product without category is that of every other.
-    for layer in ranker.visual.gate_layers.values():
-        layer.gate.assign(np.full(layer.gate.shape, GATE))
     rows = tables.inputs(read_impressions(prepared, "train", settings.history))
     ranker.fit_scale(ranker.numbers({n: tf.constant(v) for n, v in rows.items()}))
     (out / "runs").mkdir(exist_ok=True)
@@ -289,9 +285,14 @@ def test_new_items_are_scored_as_by_a_model_with_tables_extended_by_hand(
     ranker = hand_made(tables, work / "prepared", work / "embeddings/courier")
     with np.load(saved / "work/evaluation/runs/first.npz") as stored:
         learned = {n.removeprefix("weight/"): stored[n] for n in stored.files}
+    names, _ = category_numbers(read_items(before, pictures=False).category)
+    now, _ = category_numbers(read_items(work / "prepared", pictures=False).category)
+    assert {*CATEGORIES.values()} <= {*now} - {*names}
     for name in learned:
         if "gate" in name:
-            learned[name] = np.full(ranker.learned()[name].shape, GATE, np.float32)
+            trained = dict(zip(names, learned[name], strict=True))
+            others = np.mean([*trained.values()])
+            learned[name] = np.array([trained.get(n, others) for n in now], np.float32)
     ranker.set_learned(learned)
     inputs = tables.inputs(replace(rows, history=rows.history[:, : tables.history]))
     expected = tf.sigmoid(ranker({n: tf.constant(v) for n, v in inputs.items()})).numpy()
@@ -409,6 +410,14 @@ def test_a_killed_refresh_leaves_old_or_new_and_is_taken_up(
     shutil.rmtree(cheap.export("similar", 2))  # as if killed before it was there
     assert set(cheap.refresh().published) == {"similar"}
     assert cheap.versions() == [[1], [1, 2], [1, 2]]
+    # A run with another encoder, killed before its last rename, leaves the former's neighbours.
+    file = cheap.export("similar", 2) / "assets.extra/tfrec_vis.json"
+    for field in ("encoder_fingerprint", "fitted_sha256"):
+        described = json.loads(file.read_text())
+        file.write_text(json.dumps({**described, field: "0" * 64}))
+        assert set(cheap.refresh().published) == {"similar"}
+        file = cheap.export("similar", cheap.versions()[2][-1]) / "assets.extra/tfrec_vis.json"
+    assert cheap.refresh().published == {}
 
 
 def test_an_item_whose_photo_is_missing_comes_when_it_is_there(cheap: GrowingShop) -> None:
@@ -419,7 +428,9 @@ def test_an_item_whose_photo_is_missing_comes_when_it_is_there(cheap: GrowingSho
     (cheap.folder / "all-items.txt").write_text(f"{lines}{late}\n")
     cheap.append(slice(-3, None))
     assert "late" not in read_items(cheap.work / "prepared", pictures=False).item_id
-    assert cheap.refresh().new_items == 0
+    result = cheap.refresh()
+    assert result.new_items == 0 and set(result.published) == {"ranker", "similar"}
+    assert cheap.refresh() == Refreshed(0, None, {})
     shutil.copy(cheap.folder / "photos" / f"{cells[0]}.jpg", cheap.folder / "photos/late.jpg")
     cheap.append(slice(-2, None))
     assert cheap.refresh().new_items == 1
