@@ -131,7 +131,7 @@ def test_drift_skew_and_new_values_are_named(old, tmp_path):
 def test_the_extra_is_named(monkeypatch, old, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorflow_data_validation", None)
     with pytest.raises(
-        InputError, match=r"install the extra, `pip install -c constraints.txt '.\[tfx\]'`"
+        InputError, match=r"install the extra, `pip install -c constraints-tfx.txt '.\[tfx\]'`"
     ):
         drift.check_comparable(old, tmp_path)
 

@@ -65,29 +65,29 @@ def seconds_until_refused(client: Client, **options: Any) -> tuple[float, Servin
 def test_a_slow_answer_is_not_waited_for(connect: Make, server: Servicer) -> None:
     client = connect()
     client.predict("texts", rows_of(1))
-    server.delay = 1.5
+    server.delay = 3
     for options in ({}, {"timeout": 0.3}):
         client.timeout = 20 if options else 0.3
         seconds, error = seconds_until_refused(client, **options)
         assert error.code == "DEADLINE_EXCEEDED"
         assert "raise timeout, or send fewer rows" in str(error)
-        assert 0.25 < seconds < 1.2
+        assert 0.25 < seconds < 2.5
 
 
 def test_attempts_and_pauses_end_at_the_deadline(connect: Make, server: Servicer) -> None:
-    client = connect(timeout=0.8, retries=10**6)
+    client = connect(timeout=2.5, retries=10**6)
     server.faults.extend([("UNAVAILABLE", "busy")] * 10**4)
     seconds, error = seconds_until_refused(client)
     assert error.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")  # it may come within an attempt
     assert error.attempts > 2
-    assert seconds < 1.5
+    assert 1.5 < seconds < 3.5
 
 
 def test_batches_share_the_deadline(connect: Make, server: Servicer) -> None:
-    server.delay = 0.25  # 10 batches, two at a time, would take 1.25 s
+    server.delay = 0.6  # 10 batches, two at a time, would take 3 s
     seconds, error = seconds_until_refused(connect(timeout=0.6, max_batch=3, parallel=2))
     assert error.code == "DEADLINE_EXCEEDED"
-    assert seconds < 1.2
+    assert seconds < 2.5
 
 
 def test_nobody_there(connect: Make) -> None:
