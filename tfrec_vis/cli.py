@@ -232,7 +232,7 @@ def evaluate(recipe: RecipeFile, work: Work = None, settings: Settings = None) -
 
 @app.command()
 def export(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
-    """Publish encoder and ranker as SavedModels."""
+    """Check encoder, ranker and neighbours' search, and publish them as SavedModels."""
     _run(recipe, work, settings, only="export")
 
 
