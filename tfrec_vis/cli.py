@@ -82,8 +82,8 @@ def main() -> None:
             _interrupted()
         if _disk_is_full(error):
             print(
-                f"error: {os.strerror(errno.ENOSPC)}: free some where the work folder is, or in "
-                "TMPDIR; the same command then takes it up again",
+                f"error: {os.strerror(errno.ENOSPC)}: free some where the work folder is, where "
+                "models are published, or in TMPDIR; the same command then takes it up again",
                 file=sys.stderr,
             )
             sys.exit(1)
