@@ -127,8 +127,9 @@ def _check_fits(export: Path, known: Embeddings, folder: Path) -> None:
     if there != here:
         raise InputError(
             f"{export}: of another encoder (fingerprint {str(there)[:8]}) than {folder} "
-            f"({here[:8]}); vectors of two encoders do not go together: publish what is there "
-            "now with `tfrec-vis run RECIPE --force export`"
+            f"({here[:8]}); vectors of two encoders do not go together: go back to a "
+            "version of the same one (tfrec-vis rollback), or publish what is there now with "
+            "`tfrec-vis run RECIPE --force export`"
         )
     if described.get("fitted_sha256") != known.fitted_sha256:
         raise InputError(
