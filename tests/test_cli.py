@@ -207,7 +207,7 @@ def test_validate_against_is_refused_before_anything_is_prepared(
 
     monkeypatch.setattr(cli, "_run", lambda *_, **__: pytest.fail("it was prepared"))
     monkeypatch.setitem(sys.modules, "tensorflow_data_validation", None)
-    assert "pip install -c constraints.txt '.[tfx]'" in hook()
+    assert "pip install -c constraints-tfx.txt '.[tfx]'" in hook()
     monkeypatch.setitem(sys.modules, "tensorflow_data_validation", ModuleType("installed"))
     assert "--validate-against old is not prepared data" in hook()
     (tmp_path / "old" / "schema").mkdir(parents=True)

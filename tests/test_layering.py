@@ -13,7 +13,7 @@ import tfrec_vis
 PACKAGE = Path(tfrec_vis.__file__).parent
 ORDER = (
     "sources simulation prepare data encoders layers losses pretraining embeddings ranking "
-    "metrics evaluation serving recipes workflow cli"
+    "metrics evaluation serving recipes workflow cli tfx_components"
 ).split()
 FOR_ALL = {"layers", "losses", "metrics", "data"}
 LEAVES = {"errors", "_keras_version", "_replicas"}

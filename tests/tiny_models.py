@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tf_keras as keras
 
-from tfrec_vis.data import read_impressions, read_items
+from tfrec_vis.data import read_impressions, read_items, read_manifest
 from tfrec_vis.data.items import read_pictures
 from tfrec_vis.embeddings import EmbedSettings, embed_features
 from tfrec_vis.embeddings.encode import encode_items, weights_fingerprint
@@ -43,7 +43,11 @@ def write_tiny_models(prepared: Path, folder: Path, feature: str = FEATURE) -> P
     features = encode_items(encoder, prepared, None, 64)
     embeddings = embed_features(features, prepared, settings, weights_fingerprint(encoder))
     pictures = Pictures(
-        encoder, IMAGE_SIZE, embeddings, read_pictures(prepared, np.arange(1, ROWS + 1))
+        encoder,
+        IMAGE_SIZE,
+        embeddings,
+        read_pictures(prepared, np.arange(1, ROWS + 1)),
+        read_manifest(prepared)["settings"],
     )
     catalogue = read_items(prepared, pictures=False)
     names, numbers = category_numbers(catalogue.category)

@@ -30,14 +30,27 @@ _ROOMS = (
     "serving",
     "recipes",
     "workflow",
+    "tfx_components",
+)
+# Kubeflow looks for an artifact's class by its type's name, which is that of a top-level package
+# and the class.
+_ARTIFACTS = (
+    "PreparedData",
+    "PretrainedEncoders",
+    "Embeddings",
+    "RankingExperiment",
+    "RankingReport",
+    "PublishedModels",
 )
 
 select_tf_keras()
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> ModuleType | type:
     if name in _ROOMS:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _ARTIFACTS:
+        return getattr(importlib.import_module(f"{__name__}.tfx_components.artifacts"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

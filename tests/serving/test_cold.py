@@ -29,6 +29,7 @@ from ranker_cases import (
 
 from tfrec_vis.data import decode_letterboxed
 from tfrec_vis.embeddings import Embeddings
+from tfrec_vis.prepare.images import shrink_image
 from tfrec_vis.ranking import Ranker
 from tfrec_vis.serving import export_ranker, picture_embedder
 
@@ -192,6 +193,21 @@ def test_a_wrong_request_is_refused_with_the_reason(
         request[name] = np.array(values, kind)
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         send(cold[0], request)
+
+
+def test_a_photo_has_the_vector_of_the_picture_that_prepare_makes_of_it() -> None:
+    model, settings = encoder(), {"image_size": SIZE, "jpeg_quality": 95}
+    known = embeddings(model)
+
+    def vectors(pictures: list[bytes], prepared: dict[str, int] | None) -> np.ndarray:
+        embed = picture_embedder(model, SIZE, known, prepared)
+        return embed(tf.constant(pictures))["embedding"].numpy()
+
+    stored = [shrink_image(data, SIZE, 10**6, 95) for data in PHOTOS]
+    expected = vectors(stored, None)
+    np.testing.assert_array_equal(vectors(stored, settings), expected)
+    shrunk, plain = (np.sum(vectors(PHOTOS, s) * expected, axis=1) for s in (settings, None))
+    assert shrunk.min() > 0.9999 and plain.min() < 0.998
 
 
 def test_without_visual_features_it_is_no_item(tmp_path: Path) -> None:

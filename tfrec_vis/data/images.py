@@ -28,12 +28,7 @@ def decode_letterboxed(image_bytes: tf.Tensor, image_size: int, jpeg: bool = Fal
     if jpeg:
         picture = tf.io.decode_jpeg(image_bytes, channels=3)
     else:
-        picture = tf.cond(
-            tf.strings.substr(image_bytes, 0, len(_PNG)) == _PNG,
-            lambda: _over_white(tf.io.decode_png(image_bytes, channels=4)),
-            lambda: tf.io.decode_image(image_bytes, channels=3, expand_animations=False),
-        )
-        picture.set_shape([None, None, 3])
+        picture = decode_picture(image_bytes)
     # Operations on so small things cost as much as decoding does: there are as few as possible.
     sides = tf.shape(picture)[:2]
     longest = tf.reduce_max(sides)
@@ -63,6 +58,18 @@ def decode_letterboxed_batch(
         fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.uint8),
         parallel_iterations=None if tf.executing_eagerly() else 16,
     )
+
+
+@tf.autograph.experimental.do_not_convert
+def decode_picture(image_bytes: tf.Tensor) -> tf.Tensor:
+    """A JPEG, PNG, GIF (first frame) or BMP, a PNG over white: uint8 [h, w, 3]."""
+    picture = tf.cond(
+        tf.strings.substr(image_bytes, 0, len(_PNG)) == _PNG,
+        lambda: _over_white(tf.io.decode_png(image_bytes, channels=4)),
+        lambda: tf.io.decode_image(image_bytes, channels=3, expand_animations=False),
+    )
+    picture.set_shape([None, None, 3])
+    return picture
 
 
 def _over_white(picture: tf.Tensor) -> tf.Tensor:

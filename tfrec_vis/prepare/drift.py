@@ -32,7 +32,7 @@ _BY_SPLIT = {"in_pretraining", "item_seen_in_training"}
 """What the splits differ in by their making: no skew."""
 _NEEDED = (
     "comparing preparations needs TensorFlow Data Validation: "
-    "install the extra, `pip install -c constraints.txt '.[tfx]'` in a copy of the repository"
+    "install the extra, `pip install -c constraints-tfx.txt '.[tfx]'` in a copy of the repository"
 )
 
 

@@ -39,7 +39,7 @@ class Client:
         timeout: seconds a call may take in all, with its batches, attempts and pauses.
         retries: further attempts of a request.
         max_batch: rows of a request; more rows are sent as several requests.
-        parallel: requests of one call that are under way at the same time.
+        parallel: requests under way at the same time, of all calls together that take several.
         max_message_bytes: longest request and answer.
 
     Raises:

@@ -12,10 +12,7 @@ _DTYPES = {
     "DT_HALF": "float16",
     "DT_FLOAT": "float32",
     "DT_DOUBLE": "float64",
-    **{f"DT_{kind}{bits}": f"{kind.lower()}{bits}" for kind in ("INT", "UINT") for bits in (8, 16)},
-    **{
-        f"DT_{kind}{bits}": f"{kind.lower()}{bits}" for kind in ("INT", "UINT") for bits in (32, 64)
-    },
+    **{f"DT_{k}{bits}": f"{k.lower()}{bits}" for k in ("INT", "UINT") for bits in (8, 16, 32, 64)},
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -12,7 +13,11 @@ from tfrec_vis.serving.pictures import picture_embedder
 
 
 def export_encoder(
-    encode: Callable[..., tf.Tensor], image_size: int, embeddings: Embeddings, path: Path
+    encode: Callable[..., tf.Tensor],
+    image_size: int,
+    embeddings: Embeddings,
+    path: Path,
+    prepared: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes an encoder, and the centre and centroids of its embeddings, as a SavedModel.
 
@@ -27,8 +32,8 @@ def export_encoder(
         both give         {embedding: float32 [n, d], cluster_id: int32 [n]}
 
     Pictures are JPEG, PNG, GIF (first frame) or BMP and already upright: EXIF orientation is
-    not read. A picture that is empty, of another format or broken fails the request with
-    InvalidArgument; of the first two kinds the message gives the positions.
+    not read. A picture that is empty, of another format, of more than 50 million pixels or broken
+    fails the request with InvalidArgument; of all but broken ones the message gives the positions.
 
     Args:
         encode: a Keras model, pictures uint8 [n, h, w, 3] -> [n, d]; called with
@@ -36,8 +41,9 @@ def export_encoder(
         image_size: side of the letterboxed pictures it was trained on, pixels.
         embeddings: the catalogue's embeddings by this encoder.
         path: folder to write into.
+        prepared: as ``picture_embedder`` takes it.
     """
-    embedded = picture_embedder(encode, image_size, embeddings)
+    embedded = picture_embedder(encode, image_size, embeddings, prepared)
 
     def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = embedded(image_bytes)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from tfrec_vis.data import decode_letterboxed_batch
 from tfrec_vis.embeddings import Embeddings
+from tfrec_vis.serving.as_prepared import as_prepared
+from tfrec_vis.serving.picture_sizes import check_sizes, picture_sizes
 
 _FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM")
 """What JPEG, PNG, GIF and BMP files begin with."""
 
 
 def picture_embedder(
-    encode: Callable[..., tf.Tensor], image_size: int, embeddings: Embeddings
+    encode: Callable[..., tf.Tensor],
+    image_size: int,
+    embeddings: Embeddings,
+    prepared: Mapping[str, Any] | None = None,
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """Makes the function that exports call on pictures.
 
@@ -27,11 +33,13 @@ def picture_embedder(
             ``training=False``.
         image_size: side of the letterboxed pictures it was trained on, pixels.
         embeddings: the catalogue's, by this encoder: their centre, centroids and codebooks.
+        prepared: settings of the preparation, from its manifest; photos are then shrunk as it
+            shrank those of the catalogue (``as_prepared``). None: pictures are taken as they come.
 
     Returns:
         A function of string [n], any n, to {"embedding": float32 [n, d], "cluster_id": int32 [n],
         and "semantic_id": int32 [n, levels] where the embeddings have them}. It fails with
-        InvalidArgument on pictures as ``check_pictures`` does, and on broken ones.
+        InvalidArgument as ``check_pictures`` and ``check_sizes`` do, and on broken pictures.
     """
     centre = tf.constant(embeddings.centre, tf.float32)
     centroids = tf.constant(embeddings.centroids, tf.float32)
@@ -40,6 +48,11 @@ def picture_embedder(
 
     def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.control_dependencies([check_pictures(image_bytes)]):
+            sizes = picture_sizes(image_bytes)
+        with tf.control_dependencies([check_sizes(sizes)]):
+            if prepared is not None:
+                size, quality = prepared["image_size"], prepared["jpeg_quality"]
+                image_bytes = as_prepared(image_bytes, sizes, size, quality)
             pictures = decode_letterboxed_batch(image_bytes, image_size)
         # Fused convolutions give wrong shapes for no picture: then a black one goes through.
         count = tf.shape(pictures)[0]

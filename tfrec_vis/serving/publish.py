@@ -95,6 +95,7 @@ def publish_together(
         for name, partial in partials.items():
             published[name] = _rename_to_next_version(partial, root / name)
             _sync(root / name)
+        _sync(root)  # where the models' folders are new
     write_models_config(root)
     return published
 

@@ -24,12 +24,14 @@ def build_ranker(state: RankerState, vectors: Vectors, prepared: Path) -> Ranker
     category = read_items(prepared, pictures=False).category.astype(str)
     vectors = vectors.without(np.isin(category, state.images_off))
     visual = vectors.arguments(parse_features(state.feature), with_cosines=False)
-    visual["categories"] = len(state.categories)
+    # "No item" is of a category of its own, the last, whose gate is the mean of the trained ones.
+    unknown = len(state.categories)
+    visual["categories"] = unknown and unknown + 1
     ranker = Ranker(state.tables, state.feature, ranker=state.ranker, visual=visual)
     if ranker.visual is not None:
         number = {name: i for i, name in enumerate(state.categories)}
-        numbers = np.array([0, *(number.get(name, 0) for name in category[1:])], np.int32)
-        ranker.visual.set_tables(**vectors.tables, categories=numbers)
+        numbers = [unknown, *(number.get(name, unknown) for name in category[1:])]
+        ranker.visual.set_tables(**vectors.tables, categories=np.array(numbers))
     ranker.set_grown(state.learned)
     return ranker
 

@@ -111,12 +111,14 @@ class Encoded:
             made = Embeddings.read(folder)
             new = new_items(made, self.prepared)
             size, batch = self.image_size, self.settings.batch_size
-            if len(new) and published is not None:
+            if not len(new):  # the data may have new clicks, and their description another hash
+                made = extend_by_vectors(made, new, made.embedding[:0], self.prepared)
+            elif published is not None:
                 jpegs = read_pictures(self.prepared, new)
                 starts = range(0, len(jpegs), batch)
                 vectors = np.concatenate([published(jpegs[i : i + batch]) for i in starts])
                 made = extend_by_vectors(made, new, vectors, self.prepared)
-            elif len(new):
+            else:
                 features = encode_items(self.encoder(), self.prepared, size, batch, new)
                 made = extend(made, new, features, self.prepared)
             made.write(out)

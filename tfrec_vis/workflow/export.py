@@ -83,12 +83,14 @@ def export_writers(
         described: fields of the ranker's description.
     """
     prepared, embeddings = work / "prepared", work / "embeddings" / method
-    count = read_manifest(prepared)["item_count"]
+    manifest = read_manifest(prepared)
+    count = manifest["item_count"]
     pictures = Pictures(
         load(work / "pretrain" / method),
         picture_size(work, method),
         Embeddings.read(embeddings),
         read_pictures(prepared, np.arange(1, 1 + min(count, _WARM_UP_ROWS))),
+        manifest["settings"],
     )
     ranker = build_ranker(state, read_vectors(embeddings, prepared, "courier"), prepared)
     rows = read_impressions(prepared, "test", state.tables.history)

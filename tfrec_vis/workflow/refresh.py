@@ -85,7 +85,7 @@ def refresh(recipe: Recipe, work: Path) -> Refreshed:
             flush=True,
         )
 
-    stale = [name for name in _RENEWED if not _is_up_to_date(models, name, prepared)]
+    stale = [name for name in _RENEWED if not _is_up_to_date(models, name, known, prepared)]
     if not stale:
         names = " and ".join(str(_newest(models, name)) for name in _RENEWED)
         print(f"nothing is new since {names}: nothing published", flush=True)
@@ -149,12 +149,17 @@ def _check_grown(ranker: Path, prepared: Path) -> None:
         )
 
 
-def _is_up_to_date(models: Path, name: str, prepared: Path) -> bool:
-    """Whether the newest version of a model is of the data that are there."""
+def _is_up_to_date(models: Path, name: str, known: Embeddings, prepared: Path) -> bool:
+    """Whether the newest version of a model is of the encoder, clusters and data that are there."""
     if not versions(models / name):
         return False
-    of = read_export_metadata(_newest(models, name))["data_manifest_sha256"]
-    return of == _sha256(prepared)
+    described = read_export_metadata(_newest(models, name))
+    wanted = {
+        "encoder_fingerprint": known.metadata["encoder_fingerprint"],
+        "fitted_sha256": known.fitted_sha256,
+        "data_manifest_sha256": _sha256(prepared),
+    }
+    return all(described.get(field) == value for field, value in wanted.items())
 
 
 def _sha256(prepared: Path) -> str:

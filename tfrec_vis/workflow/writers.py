@@ -6,7 +6,7 @@ exported graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,18 +46,24 @@ class Pictures:
         encode: pictures uint8 [n, h, w, 3] -> [n, d].
         image_size: side of the pictures it encodes, pixels.
         embeddings: the catalogue's embeddings by it.
-        image_bytes: pictures for the warm-up, JPEG, PNG, GIF or BMP.
+        image_bytes: pictures for the warm-up, as they were prepared.
+        prepared: settings of the preparation, as ``picture_embedder`` takes them.
     """
 
     encode: keras.Model
     image_size: int
     embeddings: Embeddings
     image_bytes: Sequence[bytes]
+    prepared: Mapping[str, Any] | None = None
 
     @property
     def inputs(self) -> dict[str, np.ndarray]:
         """The pictures as a request."""
         return {"image_bytes": np.array([*self.image_bytes, b""], object)[:-1]}
+
+    def embedder(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        """What exports call on pictures."""
+        return picture_embedder(self.encode, self.image_size, self.embeddings, self.prepared)
 
     def embedded(self) -> dict[str, np.ndarray]:
         """Their vectors, clusters and semantic ids, as ``VisualFeatures`` takes them."""
@@ -83,7 +89,13 @@ def encoder_writer(pictures: Pictures) -> Writer:
     """Writes ``encoder`` into a folder."""
 
     def write(folder: Path) -> None:
-        export_encoder(pictures.encode, pictures.image_size, pictures.embeddings, folder)
+        export_encoder(
+            pictures.encode,
+            pictures.image_size,
+            pictures.embeddings,
+            folder,
+            pictures.prepared,
+        )
         found = pictures.embedded()
         outputs = {"embedding": found["vectors"], "cluster_id": found["clusters"]}
         examples = serialized_examples({"image": pictures.inputs["image_bytes"]})
@@ -112,8 +124,7 @@ def ranker_writer(
     """
 
     def write(folder: Path) -> None:
-        embed = picture_embedder(pictures.encode, pictures.image_size, pictures.embeddings)
-        export_ranker(ranker, tables, folder, cold=embed)
+        export_ranker(ranker, tables, folder, cold=pictures.embedder())
         write_warmup(folder, _ranker_calls(ranker, tables, rows, pictures), "ranker")
         write_export_metadata(
             folder,
@@ -133,8 +144,7 @@ def similar_writer(pictures: Pictures) -> Writer:
 
     def write(folder: Path) -> None:
         made = pictures.embeddings
-        embed = picture_embedder(pictures.encode, pictures.image_size, made)
-        k = export_similar(embed, made, folder)
+        k = export_similar(pictures.embedder(), made, folder)
         first = np.arange(min(len(made.item_id), _TRIED))
         by_item = _clear_neighbours(made, made.embedding[first], k, first)
         by_picture = _clear_neighbours(made, pictures.embedded()["vectors"], k)
