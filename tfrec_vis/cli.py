@@ -82,8 +82,8 @@ def main() -> None:
             _interrupted()
         if _disk_is_full(error):
             print(
-                f"error: {os.strerror(errno.ENOSPC)}: free some where the work folder is, or in "
-                "TMPDIR; the same command then takes it up again",
+                f"error: {os.strerror(errno.ENOSPC)}: free some where the work folder is, where "
+                "models are published, or in TMPDIR; the same command then takes it up again",
                 file=sys.stderr,
             )
             sys.exit(1)
@@ -232,7 +232,7 @@ def evaluate(recipe: RecipeFile, work: Work = None, settings: Settings = None) -
 
 @app.command()
 def export(recipe: RecipeFile, work: Work = None, settings: Settings = None) -> None:
-    """Publish encoder and ranker as SavedModels."""
+    """Check encoder, ranker and neighbours' search, and publish them as SavedModels."""
     _run(recipe, work, settings, only="export")
 
 

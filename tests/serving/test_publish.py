@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,23 @@ def test_models_config_names_every_model(tmp_path: Path) -> None:
     }
 
 
+def test_models_config_passes_over_a_folder_it_may_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Volumes have lost+found, which root alone may read."""
+    (tmp_path / "lost+found").mkdir()
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder.name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    publish(write_model, tmp_path, "ranker")
+    assert configured(tmp_path) == {"ranker": str(tmp_path / "ranker")}
+
+
 def test_models_config_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     publish(write_model, Path("root"), "encoder")
@@ -102,6 +119,21 @@ def test_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "root").write_text("")
     with pytest.raises(InputError, match="cannot publish into"):
         publish(write_model, tmp_path / "root", "encoder")
+
+
+@pytest.mark.parametrize("closed", ["", ".models.config.lock"])
+def test_nothing_is_written_where_models_config_cannot_be(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(write_model, tmp_path, "ranker")
+    allowed = os.access  # the tests may run as root, whom modes do not stop
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path) != tmp_path / closed and allowed(path, mode)
+    )
+    with pytest.raises(InputError, match=f"cannot publish into {tmp_path}: Permission denied; let"):
+        publish(write_model, tmp_path, "ranker")
+    assert versions(tmp_path / "ranker") == [1]
+    assert [entry.name for entry in (tmp_path / "ranker").iterdir()] == ["1"]
 
 
 def test_concurrent_threads_get_numbers_of_their_own(tmp_path: Path) -> None:

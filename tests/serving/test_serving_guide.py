@@ -111,7 +111,8 @@ def test_kubernetes_manifest() -> None:
         assert ports[port["targetPort"]] == port["port"]
     probe = container["readinessProbe"]["httpGet"]
     assert probe == {"path": "/v1/models/ranker", "port": "rest"}
-    assert container["livenessProbe"]["tcpSocket"]["port"] in ports
+    for when in ("startupProbe", "livenessProbe"):
+        assert container[when]["tcpSocket"]["port"] in ports
 
     (mount,) = container["volumeMounts"]
     (volume,) = template["spec"]["volumes"]

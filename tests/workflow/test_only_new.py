@@ -188,7 +188,7 @@ def test_pictures_may_be_encoded_larger_than_trained_on(shop: Shop) -> None:
 
 
 def test_what_does_not_go_together_is_refused(shop: Shop) -> None:
-    other = "not there, or made with other settings or by another version; --only-new adds to what"
+    other = "not there, or made with other settings or by another version; new items are added to"
     refused(shop, f"courier: {other}", "embed.clusters=6")
     refused(shop, f"courier: {other}", "pretrain.epochs=9")
     stored = shop.work / "embeddings/courier"

@@ -56,7 +56,7 @@ def decode_letterboxed_batch(
         lambda one: decode_letterboxed(one, image_size, jpeg),
         image_bytes,
         fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.uint8),
-        parallel_iterations=16,
+        parallel_iterations=None if tf.executing_eagerly() else 16,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _LONGEST = 400
 _TO_DO = {
     "UNAVAILABLE": "is it running there, and is this the port of the protocol (gRPC 8500, REST "
@@ -9,10 +11,19 @@ _TO_DO = {
     "RESOURCE_EXHAUSTED": "the server has more requests than it can queue: send fewer at a time, "
     "or add servers",
     "DEADLINE_EXCEEDED": "raise timeout, or send fewer rows",
-    "NOT_FOUND": "Client.status(model) gives the versions that are served",
+    "NOT_FOUND": "the server's models.config names its models, Client.status(model) gives a "
+    "model's versions",
     "INVALID_ARGUMENT": "Client.metadata(model) gives the inputs",
     "MESSAGE_TOO_LARGE": "lower max_batch, or raise max_message_bytes and the server's limit",
 }
+
+
+_WHERE = re.compile(
+    r"Graph execution error:.*?<stack traces unavailable>"
+    r"|\[\[\{\{.*?\}\}\]\]|\{\{function_node .*?\}\}|\[Op:\w+\]",
+    re.S,
+)
+"""Where in its graph TensorFlow found a fault, which says nothing to who asked."""
 
 
 class ServingError(Exception):
@@ -35,7 +46,8 @@ class ServingError(Exception):
         super().__init__(code, details)
 
     def __str__(self) -> str:
-        line = " ".join(self.details.split())
+        shown = "".join(c if c.isprintable() else " " for c in _WHERE.sub("", self.details))
+        line = " ".join(shown.split())
         if len(line) > _LONGEST:
             line = f"{line[:_LONGEST]}…"
         times = f" after {self.attempts} attempts" if self.attempts > 1 else ""

@@ -44,8 +44,9 @@ def read_export_metadata(path: Path) -> dict[str, Any]:
     try:
         described = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{file}: cannot be read ({error}); name the folder of a model that tfrec-vis exported"
+            f"{file}: cannot be read ({reason}); name the folder of a model that tfrec-vis exported"
         ) from error
     if not isinstance(described, dict) or "model" not in described:
         raise InputError(f"{file}: expected an object that names its model; export it again")

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tfrec_vis.serving.versions import versions
 
+LOCK = ".models.config.lock"
+"""What publishers take turns with, in ROOT."""
+
 
 def write_models_config(root: Path) -> Path:
     """Writes ``ROOT/models.config``, naming every model under `root` that has a version.
@@ -26,7 +29,7 @@ def write_models_config(root: Path) -> Path:
     root = root.absolute()
     target = root / "models.config"
     partial = root / ".models.config.partial"
-    with (root / ".models.config.lock").open("w") as lock:
+    with (root / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with partial.open("w", encoding="utf-8") as file:
             file.write(_models_config(root))
@@ -37,7 +40,7 @@ def write_models_config(root: Path) -> Path:
 
 
 def _models_config(root: Path) -> str:
-    homes = sorted(home for home in root.iterdir() if home.is_dir() and versions(home))
+    homes = sorted(home for home in root.iterdir() if _has_versions(home))
     configs = "".join(
         "  config {\n"
         f"    name: {_quoted(home.name)}\n"
@@ -45,9 +48,17 @@ def _models_config(root: Path) -> str:
         '    model_platform: "tensorflow"\n'
         "  }\n"
         for home in homes
-        if not home.name.startswith(".")
     )
     return f"model_config_list {{\n{configs}}}\n"
+
+
+def _has_versions(home: Path) -> bool:
+    if home.name.startswith("."):
+        return False
+    try:
+        return bool(versions(home))
+    except PermissionError:  # not a publisher's, such as lost+found of a volume
+        return False
 
 
 def _quoted(text: str) -> str:

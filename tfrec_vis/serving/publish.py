@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.serving.abandoned import partial_name, remove_abandoned
-from tfrec_vis.serving.models_config import write_models_config
+from tfrec_vis.serving.models_config import LOCK, write_models_config
 from tfrec_vis.serving.versions import versions
 
 Model = Path | Callable[[Path], None]
@@ -46,7 +46,7 @@ def publish(model: Model, root: Path, name: str, check: Check | None = None) -> 
 
     Raises:
         InputError: the name cannot be a folder's, `model` is a folder without SavedModel, or
-            ``ROOT/NAME`` cannot be written.
+            ``ROOT`` or ``ROOT/NAME`` cannot be written.
         ValueError: the function wrote no SavedModel.
     """
     return publish_together({name: model}, root, {name: check} if check else {})[name]
@@ -81,6 +81,7 @@ def publish_together(
             raise InputError(f"{model}: no saved_model.pb in it; name the folder of a SavedModel")
 
     root = root.absolute()
+    _check_writable(root)
     published = {}
     with ExitStack() as stack:
         partials = {name: stack.enter_context(_partial(root / name)) for name in models}
@@ -99,6 +100,24 @@ def publish_together(
     return published
 
 
+def _check_writable(root: Path) -> None:
+    """Raises InputError where versions could be published, but not ``models.config``."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(root, error) from error
+    lock = root / LOCK
+    if not os.access(root, os.W_OK | os.X_OK) or lock.exists() and not os.access(lock, os.W_OK):
+        raise _not_writable(root, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def _not_writable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"cannot publish into {folder}: {error.strerror}; let this user write there, or name "
+        "another folder (export.path)"
+    )
+
+
 @contextmanager
 def _partial(home: Path) -> Iterator[Path]:
     """An empty folder beside the versions, gone at the end unless it was renamed."""
@@ -106,9 +125,7 @@ def _partial(home: Path) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
     except OSError as error:
-        raise InputError(
-            f"cannot publish into {home}: {error.strerror}; mend export.path"
-        ) from error
+        raise _not_writable(home, error) from error
     try:
         remove_abandoned(home)
         yield partial

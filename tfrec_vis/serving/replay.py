@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -125,7 +126,8 @@ def _latency_ms(answer: Callable[[], object]) -> dict[str, float]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    text = re.sub(r"\{\{function_node [^{}]*\}\}", "", f"{type(error).__name__}: {error}")
+    return " ".join(text.split())[:500]
 
 
 def main() -> None:

@@ -42,8 +42,8 @@ def only_new(stages: Sequence[Stage], published: Published | None = None) -> lis
         ):
             raise InputError(
                 f"{stage.folder}: not there, or made with other settings or by another version; "
-                "--only-new adds to what `tfrec-vis run RECIPE --until embed` made with the same "
-                "--work and --set"
+                "new items are added to what `tfrec-vis run RECIPE --until embed` made with the "
+                "same --work and --set"
             )
         if isinstance(stage.make, Encoded) and not stage.is_done:
             adding[stage.folder] = replace(stage, make=stage.make.only_new(published))

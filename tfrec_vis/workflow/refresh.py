@@ -94,6 +94,7 @@ def refresh(recipe: Recipe, work: Path) -> Refreshed:
     described = {name: before[name] for name in _OF_THE_RUN}
     writers = export_writers(work, method, grown(state, prepared), described)
     chosen = {name: writers[name] for name in stale}
+    print(f"{' and '.join(stale)}: writing and checking …", flush=True)
     published = publish_checked(chosen, models, prepared, recipe.export)
     return Refreshed(encoder.items, rate, published)
 
@@ -103,8 +104,9 @@ def _newest(models: Path, name: str) -> Path:
     numbers = versions(models / name)
     if not numbers:
         raise InputError(
-            f"{models / name}: nothing is published there; run `tfrec-vis run RECIPE` once, with "
-            "the same --work and --set, before what it published can be refreshed"
+            f"{models / name}: nothing is published there; run `tfrec-vis run RECIPE --force "
+            "export` once, with the same --work and --set, before what it published can be "
+            "refreshed"
         )
     return models / name / str(numbers[-1])
 
@@ -125,13 +127,14 @@ def _check_fits(export: Path, known: Embeddings, folder: Path) -> None:
     if there != here:
         raise InputError(
             f"{export}: of another encoder (fingerprint {str(there)[:8]}) than {folder} "
-            f"({here[:8]}); vectors of two encoders do not go together: publish what is there "
-            "now with `tfrec-vis run RECIPE`"
+            f"({here[:8]}); vectors of two encoders do not go together: go back to a "
+            "version of the same one (tfrec-vis rollback), or publish what is there now with "
+            "`tfrec-vis run RECIPE --force export`"
         )
     if described.get("fitted_sha256") != known.fitted_sha256:
         raise InputError(
             f"{export}: published before {folder} was clustered anew, so that its cluster ids "
-            "mean others; publish what is there now with `tfrec-vis run RECIPE`"
+            "mean others; publish what is there now with `tfrec-vis run RECIPE --force export`"
         )
 
 
