@@ -322,6 +322,37 @@ def test_what_killed_publishers_left_is_removed_after_a_day(
     assert (home / "1/saved_model.pb").read_bytes() == b"graph"
 
 
+def test_the_newest_models_are_of_one_publisher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publishing = sys.modules["tfrec_vis.serving.publish"]
+    renamed = publishing._rename_to_next_version
+
+    def slowly(partial: Path, home: Path) -> Path:
+        version = renamed(partial, home)
+        time.sleep(0.02)
+        return version
+
+    monkeypatch.setattr(publishing, "_rename_to_next_version", slowly)
+    together = threading.Barrier(4)
+
+    def run(content: bytes) -> None:
+        def write(path: Path) -> None:
+            write_model(path, content)
+
+        together.wait()
+        publish_together({"a": write, "b": write}, tmp_path)
+
+    threads = [threading.Thread(target=run, args=(b"%d" % i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for version in range(1, 5):
+        a, b = (tmp_path / name / str(version) / "saved_model.pb" for name in "ab")
+        assert a.read_bytes() == b.read_bytes()
+
+
 _WITHOUT_TENSORFLOW = """
 import sys
 from pathlib import Path

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tfrec_vis.serving.versions import versions
@@ -26,16 +28,28 @@ def write_models_config(root: Path) -> Path:
     Returns:
         The file.
     """
+    with publishers_turn(root):
+        return replace_models_config(root)
+
+
+@contextmanager
+def publishers_turn(root: Path) -> Iterator[None]:
+    """Keeps other publishers into `root` out; a killed one gives its turn back."""
+    with (root / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def replace_models_config(root: Path) -> Path:
+    """``write_models_config`` for a publisher whose turn it is."""
     root = root.absolute()
     target = root / "models.config"
     partial = root / ".models.config.partial"
-    with (root / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(_models_config(root))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(_models_config(root))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
     return target
 
 

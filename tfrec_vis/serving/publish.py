@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tfrec_vis.errors import InputError
 from tfrec_vis.serving.abandoned import partial_name, remove_abandoned
-from tfrec_vis.serving.models_config import LOCK, write_models_config
+from tfrec_vis.serving.models_config import LOCK, publishers_turn, replace_models_config
 from tfrec_vis.serving.versions import versions
 
 Model = Path | Callable[[Path], None]
@@ -92,11 +92,12 @@ def publish_together(
             if checks and name in checks:
                 checks[name](partial)
                 _sync_tree(partial)
-        for name, partial in partials.items():
-            published[name] = _rename_to_next_version(partial, root / name)
-            _sync(root / name)
-        _sync(root)  # where the models' folders are new
-    write_models_config(root)
+        with publishers_turn(root):  # so that the newest versions are of one run
+            for name, partial in partials.items():
+                published[name] = _rename_to_next_version(partial, root / name)
+                _sync(root / name)
+            _sync(root)  # where the models' folders are new
+            replace_models_config(root)
     return published
 
 
